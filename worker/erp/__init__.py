@@ -1,0 +1,1 @@
+"""The ground floor: the only code that knows HTTP and Acumatica."""

@@ -1,0 +1,203 @@
+"""What an answer of the ERP means: its records, or the one error of the tree that says what to do.
+
+The only place that turns a status into an error. The ERP's own message is passed on, its stack trace never.
+Shapes and texts are those recorded from 2022 R1 and 2024 R1 and reported by people who run live instances; where
+they contradict each other (a missing record is 500 or 404, the login limit 500, 429 or 302) all are understood.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+from urllib.parse import unquote_plus
+
+import msgspec
+
+from worker.erp.wire import Answer
+from worker.errors import (
+    AnswerMalformed,
+    ErpBusy,
+    ErpFault,
+    ErpRestarting,
+    FieldUnknown,
+    FilterRefused,
+    LoginLimit,
+    NotInEndpoint,
+    NotOptimizable,
+    RecordNotFound,
+    RequestRefused,
+    RightsMissing,
+    SessionLost,
+    WorkerError,
+)
+from worker.job import Record
+
+LOGIN_LIMIT = re.compile(r"API Login Limit|concurrent API logins", re.IGNORECASE)
+"""What the ERP says when no session is left: the license's words, and those of a user's own limit."""
+
+MESSAGE_LENGTH = 600
+
+_decode_any = msgspec.json.Decoder(float_hook=Decimal).decode
+
+
+def decode(body: bytes) -> Any:
+    """JSON with its numbers as they stand: whole ones as int, others as Decimal. Raises AnswerMalformed."""
+    try:
+        return _decode_any(body)
+    except (msgspec.DecodeError, RecursionError, ArithmeticError, UnicodeDecodeError) as error:
+        raise AnswerMalformed(f"the ERP's answer is not JSON: {clean(str(error))}") from None
+
+
+def records(answer: Answer) -> list[Record]:
+    """The records of a list's answer. Raises what ``error`` returns, or AnswerMalformed."""
+    rows = _content(answer)
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise AnswerMalformed(f"the ERP answered with {_kind(rows)} where a list of records was asked for")
+    return rows
+
+
+def record(answer: Answer) -> Record:
+    """The record of an answer to a GET by key or id. Raises as ``records``."""
+    row = _content(answer)
+    if not isinstance(row, dict):
+        raise AnswerMalformed(f"the ERP answered with {_kind(row)} where one record was asked for")
+    return row
+
+
+def _content(answer: Answer) -> Any:
+    wrong = error(answer)
+    if wrong is not None:
+        raise wrong
+    if not _is_json(answer):
+        # A page where data should be: a sign-in form, or something in front of the ERP. Never an empty list.
+        raise ErpRestarting(
+            f"the ERP answered with {answer.content_type[:60] or 'no content type'} in place of JSON"
+        )
+    return decode(answer.body)
+
+
+def error(answer: Answer) -> WorkerError | None:
+    """The error that an answer stands for, or None for a success."""
+    if 200 <= answer.status < 300:
+        return None
+    text = _text(answer)
+    if LOGIN_LIMIT.search(text):
+        return login_limit(text)
+    make = _BY_STATUS.get(answer.status)
+    if make is not None:
+        return make(answer, text)
+    if 400 <= answer.status < 500:
+        return RequestRefused(f"the ERP refused the request with {answer.status}: {text}")
+    return ErpFault(f"the ERP failed with {answer.status}: {text}")
+
+
+def login_limit(text: str) -> LoginLimit:
+    """The login limit, in words that say whose it is (vendor's guide, Limitation of API Connections)."""
+    if "concurrent API logins" in text:
+        return LoginLimit(
+            "the ERP user's own limit of concurrent API logins is reached (Users, SM201010); "
+            "sign out other sessions of that user or raise the limit",
+            seconds=30,
+        )
+    return LoginLimit(
+        "every API session of the ERP's license is taken (API Login Limit); "
+        "one frees when other software signs out, or an hour after it stopped without",
+        seconds=30,
+    )
+
+
+def clean(text: str) -> str:
+    """A message in one line of bounded length, without control characters."""
+    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return line if len(line) <= MESSAGE_LENGTH else line[: MESSAGE_LENGTH - 1] + "…"
+
+
+def _is_json(answer: Answer) -> bool:
+    return answer.content_type.split(";")[0].strip().lower() in ("application/json", "text/json")
+
+
+def _kind(value: object) -> str:
+    match value:
+        case dict():
+            return "an object"
+        case list():
+            return "a list that holds more than records"
+    return "a bare value"
+
+
+def _text(answer: Answer) -> str:
+    """The ERP's own words: of its JSON, of its page's title, of the address that it sends to, or plain."""
+    if 300 <= answer.status < 400:
+        return clean(unquote_plus(answer.location))
+    if _is_json(answer):
+        return clean(_exception(answer)[1])
+    page = answer.body[:65_536].decode("utf-8", "replace")
+    title = re.search(r"<title>([^<]{1,600})</title>", page, re.IGNORECASE)
+    if title:
+        return clean(title[1])
+    return clean(re.sub(r"<[^<>]{0,2000}>", " ", page)) or "no message"
+
+
+def _exception(answer: Answer) -> tuple[str, str]:
+    """The type and the message of an error in the ERP's JSON (ASP.NET's HttpError, members in camel case)."""
+    try:
+        body = decode(answer.body)
+    except AnswerMalformed:
+        return "", "an error that is not JSON"
+    if not isinstance(body, dict):
+        return "", "an error without a message"
+    kind, message = body.get("exceptionType"), body.get("exceptionMessage") or body.get("message")
+    return str(kind or ""), str(message or "an error without a message")
+
+
+def _internal_error(answer: Answer, text: str) -> WorkerError:
+    """A 500: the ERP's name for the exception decides; an unknown one may pass."""
+    if not _is_json(answer):
+        return ErpFault(f"the ERP failed with 500: {text}")
+    kind, message = _exception(answer)
+    for mark, make in _BY_EXCEPTION.items():
+        if mark in kind:
+            return make(text)
+    if _FILTER_WORDS.search(message):
+        return FilterRefused(f"the ERP cannot evaluate the filter: {text}", "filter")
+    return ErpFault(f"the ERP failed: {text}")
+
+
+def _unknown_path(answer: Answer, text: str) -> WorkerError:
+    return NotInEndpoint(f"the endpoint has no such entity, record or path (404: {text})", "entity")
+
+
+_FILTER_WORDS = re.compile(
+    r"binary operator|unknown function|\$filter|filter expression|syntax error", re.IGNORECASE
+)
+
+_BY_EXCEPTION: Mapping[str, Callable[[str], WorkerError]] = {
+    "CannotOptimizeException": NotOptimizable,
+    "NoEntitySatisfiesTheConditionException": lambda text: RecordNotFound("no record has these keys", "keys"),
+    "KeyNotFoundException": lambda text: FieldUnknown(
+        f"the entity lacks a field that was asked for: {text}", "select"
+    ),
+    "ODataException": lambda text: FilterRefused(f"the ERP cannot evaluate the filter: {text}", "filter"),
+    "PXSetupNotEnteredException": lambda text: RequestRefused(f"the ERP is not set up for this: {text}"),
+}
+
+_BY_STATUS: Mapping[int, Callable[[Answer, str], WorkerError]] = {
+    301: lambda answer, text: ErpRestarting(f"the ERP sent us elsewhere, which is not followed: {text}"),
+    302: lambda answer, text: ErpRestarting(f"the ERP sent us elsewhere, which is not followed: {text}"),
+    303: lambda answer, text: ErpRestarting(f"the ERP sent us elsewhere, which is not followed: {text}"),
+    307: lambda answer, text: ErpRestarting(f"the ERP sent us elsewhere, which is not followed: {text}"),
+    308: lambda answer, text: ErpRestarting(f"the ERP sent us elsewhere, which is not followed: {text}"),
+    401: lambda answer, text: SessionLost(f"the ERP no longer knows the session: {text}"),
+    403: lambda answer, text: RightsMissing(text),
+    404: _unknown_path,
+    408: lambda answer, text: ErpBusy(f"the ERP gave up on the request (408): {text}"),
+    429: lambda answer, text: ErpBusy(
+        f"the ERP declined the request, as its license is used up (429): {text}"
+    ),
+    500: _internal_error,
+    502: lambda answer, text: ErpRestarting(f"the ERP's site is down (502): {text}"),
+    503: lambda answer, text: ErpRestarting(f"the ERP's site is down or starting (503): {text}"),
+    504: lambda answer, text: ErpRestarting(f"the ERP's site does not answer (504): {text}"),
+}

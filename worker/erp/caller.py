@@ -1,0 +1,18 @@
+"""Who asks something of the ERP, and what that may cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from worker.erp.deadline import Deadline
+from worker.job import Lane, Spent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """One delivery of a job: its lane, its deadline, its id for logs on both sides, and what it has spent."""
+
+    lane: Lane
+    deadline: Deadline
+    job_id: str
+    spent: Spent = field(default_factory=Spent)

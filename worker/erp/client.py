@@ -1,0 +1,239 @@
+"""What is said to the ERP: lists, records, files; and the one place where a request is tried again.
+
+Each exchange takes a permit of the license's minute, then leases a session, and waits for nothing while it holds
+one. A failure that may pass is tried again with full jitter within the caller's deadline; every other one goes up.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol, TypeVar
+
+import structlog
+import tenacity
+
+from worker.erp import answers, query, urls
+from worker.erp.budget import Permit
+from worker.erp.caller import Caller
+from worker.erp.deadline import Deadline
+from worker.erp.sessions import Lease
+from worker.erp.wire import MIB, Answer, Request, Wire, Wires
+from worker.errors import (
+    AnswerCut,
+    KeysInvalid,
+    LoginLimit,
+    NotInEndpoint,
+    RecordNotFound,
+    SessionLost,
+    Stopping,
+    TryAgain,
+    WorkerError,
+)
+from worker.job import Query, Record, Sink
+from worker.settings import Connection
+
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 30.0
+ERROR_BYTES = 64 * 1024
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+
+class Sessions(Protocol):
+    """Who lends sessions: the pool, or a single sign-in."""
+
+    def lease(self, caller: Caller) -> AbstractContextManager[Lease]: ...
+    def lost(self, lease: Lease, error: WorkerError) -> None: ...
+
+
+class Permits(Protocol):
+    """Who gives leave to make a request."""
+
+    def permit(self, caller: Caller, longest: float) -> AbstractContextManager[Permit]: ...
+
+
+class Erp:
+    """One caller's way to the ERP on one connection."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        caller: Caller,
+        sessions: Sessions,
+        budget: Permits,
+        wires: Wires,
+        stop: threading.Event,
+    ) -> None:
+        self.connection = connection
+        self.spent = caller.spent
+        self._caller = caller
+        self._sessions = sessions
+        self._budget = budget
+        self._wires = wires
+        self._stop = stop
+
+    def list(
+        self,
+        query: Query,
+        *,
+        top: int | None = None,
+        skip: int = 0,
+        select: Sequence[str] | None = None,
+        expand: Sequence[str] | None = None,
+    ) -> list[Record]:
+        """The records that a filter matches, in ascending key order; ``select`` and ``expand`` replace the query's."""
+        options = urls.options(query, top=top, skip=skip, select=select, expand=expand)
+        path = urls.entity_path(self.connection, query.entity)
+        return self._read(path, options, answers.records)
+
+    def get(self, query: Query, keys: Sequence[str]) -> Record:
+        """The record with these key values, by URL; where no URL can carry them, found by filter and read by id."""
+        if urls.fits_a_path(keys):
+            path = urls.entity_path(self.connection, query.entity, *keys)
+            return self._one(path, query)
+        return self.get_by_id(query, self._id_of(query, keys))
+
+    def get_by_id(self, query: Query, record_id: str) -> Record:
+        """The record with this id of the ERP's (its NoteID)."""
+        return self._one(urls.entity_path(self.connection, query.entity, record_id), query)
+
+    def download(self, href: str, sink: Sink) -> None:
+        """Write the bytes of a file to a sink, which is restarted when the download must be."""
+
+        def exchange(wire: Wire, lease: Lease, deadline: Deadline) -> None:
+            request = self._request(urls.file_path(self.connection, wire.site, href), "", lease)
+            sink.restart()
+            with wire.stream(request, deadline) as (status, content_type, chunks):
+                if status != 200:
+                    raise _failure(status, content_type, chunks)
+                for chunk in chunks:
+                    sink.write(chunk)
+
+        self._try(exchange, self.connection.file_seconds, "GET file")
+
+    def _one(self, path: str, query: Query) -> Record:
+        options = urls.options(
+            Query(entity=query.entity, select=query.select, expand=query.expand, custom=query.custom)
+        )
+        try:
+            return self._read(path, options, answers.record)
+        except NotInEndpoint:
+            # Some builds say 404 where others say 500 of a record that does not exist.
+            raise RecordNotFound("no record has these keys", "keys") from None
+
+    def _id_of(self, asked: Query, keys: Sequence[str]) -> str:
+        if len(asked.key_fields) != len(keys):
+            raise KeysInvalid(
+                "a URL cannot carry these keys, and the entity's key fields are not known: use a filter",
+                "keys",
+            )
+        by_key = Query(
+            entity=asked.entity, filter=query.equal(asked.key_fields, keys), select=asked.key_fields
+        )
+        found = self.list(by_key, top=2)
+        if len(found) != 1:
+            raise RecordNotFound("no record has these keys", "keys")
+        return str(found[0].get("id"))
+
+    def _read(self, path: str, options: str, parse: Callable[[Answer], T]) -> T:
+        def exchange(wire: Wire, lease: Lease, deadline: Deadline) -> T:
+            longest = self.connection.max_answer_mib * MIB
+            return parse(wire.send(self._request(path, options, lease), deadline, longest))
+
+        return self._try(exchange, self.connection.exchange_seconds, f"GET {path}")
+
+    def _request(self, path: str, options: str, lease: Lease) -> Request:
+        return Request(
+            method="GET", path=path, query=options, token=lease.token, request_id=self._caller.job_id
+        )
+
+    def _try(self, exchange: Callable[[Wire, Lease, Deadline], T], longest: float, what: str) -> T:
+        """Make an exchange until it succeeds, fails for good, or the caller's deadline passes."""
+        reason = "the ERP"
+        for attempt in tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(TryAgain),
+            wait=tenacity.wait_random_exponential(multiplier=FIRST_PAUSE_SECONDS, max=LONGEST_PAUSE_SECONDS),
+            stop=_attempts_used,
+            sleep=self._pause,
+            reraise=True,
+        ):
+            self._caller.deadline.check(reason)
+            with attempt:
+                try:
+                    return self._once(exchange, longest, what)
+                except TryAgain as error:
+                    reason = f"the ERP: {error}"
+                    raise
+        raise AssertionError("tenacity ends by returning or raising")
+
+    def _pause(self, seconds: float) -> None:
+        pause = max(0.0, min(seconds, self._caller.deadline.remaining()))
+        self.spent.waited("retry", pause)
+        if self._stop.wait(pause):
+            raise Stopping("the worker is shutting down")
+
+    def _once(self, exchange: Callable[[Wire, Lease, Deadline], T], longest: float, what: str) -> T:
+        with (
+            self._budget.permit(self._caller, longest) as permit,
+            self._sessions.lease(self._caller) as lease,
+            self._wires.borrow() as wire,
+        ):
+            permit.used = True
+            self.spent.requests += 1
+            with self._watched(lease, what):
+                return exchange(wire, lease, self._caller.deadline.within(longest))
+
+    @contextmanager
+    def _watched(self, lease: Lease, what: str) -> Iterator[None]:
+        """Around one exchange: its line in the log, and what its failure says of the session."""
+        began, outcome = time.monotonic(), "ok"
+        try:
+            yield
+        except WorkerError as error:
+            outcome = error.code
+            if isinstance(error, AnswerCut) and self._stop.is_set():
+                raise Stopping("the worker is shutting down") from None
+            told = _about_session(error, lease)
+            if told is not None:
+                self._sessions.lost(lease, told)
+                raise told from None
+            raise
+        finally:
+            log.debug(
+                "exchange",
+                what=what,
+                slot=lease.slot,
+                outcome=outcome,
+                seconds=round(time.monotonic() - began, 4),
+            )
+
+
+def _about_session(error: WorkerError, lease: Lease) -> WorkerError | None:
+    """The error, if it says that the ERP has no session for the lease's token."""
+    if isinstance(error, SessionLost | LoginLimit):
+        return error
+    if lease.fresh and error.code == "ErpBusy":
+        # The first request of a token opens its session; a 429 there is a full license, on some builds.
+        return answers.login_limit(error.message)
+    return None
+
+
+def _attempts_used(state: tenacity.RetryCallState) -> bool:
+    error = state.outcome.exception() if state.outcome else None
+    return (
+        isinstance(error, TryAgain) and error.attempts is not None and state.attempt_number >= error.attempts
+    )
+
+
+def _failure(status: int, content_type: str, chunks: Iterator[bytes]) -> WorkerError:
+    body = b""
+    for chunk in chunks:
+        body += chunk
+        if len(body) > ERROR_BYTES:
+            break
+    answer = Answer(status=status, content_type=content_type, location="", body=body[:ERROR_BYTES])
+    return answers.error(answer) or AnswerCut(f"the ERP answered a file with {status}")

@@ -1,0 +1,63 @@
+"""A single sign-in without a store, for ``connect`` and ``doctor``; it leaves no session open."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from worker.erp import signin
+from worker.erp.budget import Permit
+from worker.erp.caller import Caller
+from worker.erp.client import Erp
+from worker.erp.deadline import Deadline
+from worker.erp.sessions import CLOSE_SECONDS, Lease
+from worker.erp.wire import Wires
+from worker.errors import WorkerError
+from worker.job import Lane
+from worker.settings import Connection
+
+
+@contextmanager
+def direct(connection: Connection, deadline: Deadline, job_id: str) -> Iterator[Erp]:
+    """The ERP through one sign-in, which is signed out and revoked at the end.
+
+    Raises what a sign-in or a sign-out raises.
+    """
+    wires = Wires(connection)
+    try:
+        with wires.borrow() as wire:
+            endpoints = signin.discover(wire, deadline)
+            grant = signin.sign_in(wire, connection, endpoints, deadline)
+        only = _OneSession(Lease(slot=0, generation=0, id=job_id, token=grant.token, fresh=True))
+        caller = Caller(lane=Lane.INTERACTIVE, deadline=deadline, job_id=job_id)
+        try:
+            yield Erp(connection, caller, only, only, wires, threading.Event())
+        finally:
+            limit = Deadline(CLOSE_SECONDS)
+            with wires.borrow() as wire:
+                signin.sign_out(wire, grant.token, limit)
+                signin.revoke(wire, connection, endpoints, grant.token, limit)
+    finally:
+        wires.close()
+
+
+class _OneSession:
+    """Lends the one session there is, to one thread, as often as it asks."""
+
+    def __init__(self, lease: Lease) -> None:
+        self._lease = lease
+
+    @contextmanager
+    def lease(self, caller: Caller) -> Iterator[Lease]:
+        """The one session there is."""
+        yield self._lease
+
+    def lost(self, lease: Lease, error: WorkerError) -> None:
+        """There is no other session to go on with."""
+        raise error
+
+    @contextmanager
+    def permit(self, caller: Caller, longest: float) -> Iterator[Permit]:
+        """A handful of requests need no pacing."""
+        yield Permit()

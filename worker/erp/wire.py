@@ -1,0 +1,344 @@
+"""One kept-alive connection to one ERP instance: the only module that knows httpx.
+
+The client is pinned: one origin, one site, redirects and cookies refused, no proxies from the environment, the
+certificate always verified, bodies bounded in bytes and in time. httpx bounds each read, not the exchange, so the
+network stream underneath is given the exchange's deadline. What fails here is one of CertificateUntrusted,
+ErpUnreachable, ExchangeTimeout, AnswerCut, AnswerMalformed, AnswerTooLarge.
+"""
+
+from __future__ import annotations
+
+import http.cookiejar
+import socket
+import ssl
+import threading
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import httpcore
+import httpx
+from pydantic import SecretStr
+
+from worker.erp.deadline import Deadline
+from worker.errors import (
+    AnswerCut,
+    AnswerMalformed,
+    AnswerTooLarge,
+    CertificateUntrusted,
+    ErpUnreachable,
+    ExchangeTimeout,
+    WorkerError,
+)
+from worker.settings import Connection
+
+CONNECT_SECONDS = 10.0
+CHUNK_BYTES = 256 * 1024
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A request to the instance: ``path`` begins with ``/``, follows the site, and is quoted already."""
+
+    method: str
+    path: str
+    query: str = ""
+    form: Mapping[str, str] | None = field(default=None, repr=False)
+    token: SecretStr | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the ERP answered, its body complete and inflated."""
+
+    status: int
+    content_type: str
+    location: str
+    body: bytes = field(repr=False)
+
+
+class Wire:
+    """The connection; used by one exchange at a time, and cut from any thread."""
+
+    def __init__(self, connection: Connection) -> None:
+        parts = urlsplit(connection.url)
+        self._connection = connection
+        self._origin = f"https://{parts.netloc}"
+        self.host = (parts.hostname, parts.port or 443)
+        self.site = parts.path.rstrip("/")
+        self._backend = _DeadlineBackend()
+
+    def send(self, request: Request, deadline: Deadline, longest: int = MIB) -> Answer:
+        """The answer to a request, with at most ``longest`` bytes of body in memory."""
+        with self._exchange(request, deadline, "gzip") as response:
+            body = b"".join(_bounded(_inflated(response), longest))
+            return Answer(
+                status=response.status_code,
+                content_type=response.headers.get("content-type", ""),
+                location=response.headers.get("location", ""),
+                body=body,
+            )
+
+    @contextmanager
+    def stream(self, request: Request, deadline: Deadline) -> Iterator[tuple[int, str, Iterator[bytes]]]:
+        """The status, content type and chunks of a body of any length; read them inside the context."""
+        with self._exchange(request, deadline, "identity") as response:
+            if response.headers.get("content-encoding", "identity") != "identity":
+                raise AnswerMalformed("the ERP compressed a file although it was asked not to")
+            content_type = response.headers.get("content-type", "")
+            yield (
+                response.status_code,
+                content_type,
+                _translated(self._origin, response.iter_raw(CHUNK_BYTES)),
+            )
+
+    def cut(self) -> None:
+        """End the exchange in flight, if there is one, from another thread."""
+        self._backend.cut()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    @contextmanager
+    def _exchange(self, request: Request, deadline: Deadline, encoding: str) -> Iterator[httpx.Response]:
+        self._backend.deadline = deadline
+        with _translating(self._origin):
+            response = self._client.send(self._build(request, encoding), stream=True)
+            try:
+                yield response
+            finally:
+                response.close()
+
+    def _build(self, request: Request, encoding: str) -> httpx.Request:
+        target = self.site + request.path + (f"?{request.query}" if request.query else "")
+        headers = {"Accept": "application/json", "Accept-Encoding": encoding}
+        if request.token:
+            headers["Authorization"] = f"Bearer {request.token.get_secret_value()}"
+        if request.request_id:
+            headers["X-Request-Id"] = request.request_id
+        content = b""
+        if request.form is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+            content = urlencode(request.form).encode()
+        built = self._client.build_request(
+            request.method, self._origin + target, headers=headers, content=content
+        )
+        if built.url.raw_path != target.encode("ascii"):
+            raise AssertionError("a URL changed on its way into the client")
+        return built
+
+    @cached_property
+    def _client(self) -> httpx.Client:
+        transport = httpx.HTTPTransport(trust_env=False)
+        # httpx offers no other way to give its transport a network backend.
+        transport._pool = httpcore.ConnectionPool(
+            ssl_context=_trust(self._connection),
+            max_connections=1,
+            keepalive_expiry=60.0,
+            network_backend=self._backend,
+        )
+        no_cookies = http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=()))
+        return httpx.Client(
+            transport=transport,
+            trust_env=False,
+            follow_redirects=False,
+            cookies=no_cookies,
+            timeout=httpx.Timeout(self._connection.exchange_seconds, connect=CONNECT_SECONDS),
+            headers={"User-Agent": "acumatica-worker"},
+        )
+
+
+class Wires:
+    """The connections of this process to one instance: as many as it has exchanges in flight, kept alive."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._idle: list[Wire] = []
+        self._busy: set[Wire] = set()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def borrow(self) -> Iterator[Wire]:
+        """A connection for one exchange."""
+        with self._lock:
+            wire = self._idle.pop() if self._idle else Wire(self._connection)
+            self._busy.add(wire)
+        try:
+            yield wire
+        finally:
+            with self._lock:
+                self._busy.discard(wire)
+                self._idle.append(wire)
+
+    def cut(self) -> None:
+        """End every exchange in flight."""
+        with self._lock:
+            for wire in self._busy:
+                wire.cut()
+
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        with self._lock:
+            while self._idle:
+                self._idle.pop().close()
+
+
+def _trust(connection: Connection) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    # A server's own certificate may be pinned as the ca_file, without the authority above it.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    if connection.ca_file:
+        try:
+            context.load_verify_locations(connection.ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise CertificateUntrusted(f"ca_file {connection.ca_file} cannot be read: {error}") from None
+    return context
+
+
+@contextmanager
+def _translating(origin: str) -> Iterator[None]:
+    try:
+        yield
+    except httpx.TransportError as error:
+        raise _error(origin, error) from None
+
+
+def _translated(origin: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    with _translating(origin):
+        yield from chunks
+
+
+def _error(origin: str, error: httpx.TransportError) -> WorkerError:
+    """What a failure of the transport means to the caller."""
+    cause = _root(error)
+    match error:
+        case httpx.ConnectError() if isinstance(cause, ssl.SSLCertVerificationError):
+            return CertificateUntrusted(
+                f"the certificate of {origin} cannot be verified ({cause.verify_message}); "
+                "acuworker connect shows it and writes a ca_file"
+            )
+        case httpx.ConnectError() | httpx.ConnectTimeout():
+            reason = getattr(cause, "strerror", None) or str(error) or "no answer"
+            return ErpUnreachable(f"cannot connect to {origin}: {reason}")
+        case httpx.TimeoutException():
+            return ExchangeTimeout(f"{origin} did not answer in time")
+        case _:
+            return AnswerCut(f"{origin} closed the connection before its answer was complete")
+
+
+def _root(error: BaseException) -> BaseException:
+    while (below := error.__cause__ or error.__context__) is not None:
+        error = below
+    return error
+
+
+def _inflated(response: httpx.Response) -> Iterator[bytes]:
+    """The body's chunks, with at most one layer of gzip taken off, a bounded piece at a time.
+
+    httpx would take off any number of layers in one go: 589 bytes can become 256 MiB.
+    """
+    match response.headers.get("content-encoding", "identity").strip().lower():
+        case "identity" | "":
+            yield from response.iter_raw(CHUNK_BYTES)
+        case "gzip":
+            yield from _gunzip(response.iter_raw(CHUNK_BYTES))
+        case other:
+            raise AnswerMalformed(f"the ERP answered in the encoding {other[:40]!r}; only gzip was offered")
+
+
+def _gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    inflate = zlib.decompressobj(wbits=31)
+    try:
+        for chunk in chunks:
+            yield inflate.decompress(chunk, CHUNK_BYTES)
+            while inflate.unconsumed_tail:
+                yield inflate.decompress(inflate.unconsumed_tail, CHUNK_BYTES)
+    except zlib.error:
+        raise AnswerMalformed("the ERP's gzip cannot be inflated") from None
+    if not inflate.eof:
+        raise AnswerCut("the ERP's gzip ended before it was complete")
+
+
+def _bounded(chunks: Iterable[bytes], longest: int) -> Iterator[bytes]:
+    size = 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > longest:
+            raise AnswerTooLarge(
+                f"the answer is over {longest // MIB} MiB: ask for less with select, or page_size"
+            )
+        yield chunk
+
+
+class _DeadlineBackend(httpcore.NetworkBackend):
+    """Opens the sockets of one Wire, and holds every wait on them to the exchange's deadline."""
+
+    def __init__(self) -> None:
+        self._sync = httpcore.SyncBackend()
+        self._socket: socket.socket | None = None
+        self._lock = threading.Lock()
+        self.deadline = Deadline(0)
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        stream = self._sync.connect_tcp(host, port, self.shorten(timeout), local_address, socket_options)
+        return _DeadlineStream(stream, self)
+
+    def shorten(self, timeout: float | None) -> float:
+        """The time-out of one wait: httpcore's, or what is left of the exchange."""
+        left = self.deadline.remaining()
+        if left <= 0:
+            raise httpcore.ReadTimeout("the exchange's deadline has passed")
+        return left if timeout is None else min(timeout, left)
+
+    def holds(self, stream: httpcore.NetworkStream) -> None:
+        """Remember the socket that is in use, for ``cut``."""
+        with self._lock:
+            self._socket = stream.get_extra_info("socket")
+
+    def cut(self) -> None:
+        """Wake whoever waits on the socket, with an end of file."""
+        with self._lock:
+            if self._socket is not None and self._socket.fileno() >= 0:
+                # SSLSocket's own shutdown would drop the TLS state under the reader.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+
+class _DeadlineStream(httpcore.NetworkStream):
+    """A stream each of whose waits ends at the exchange's deadline."""
+
+    def __init__(self, stream: httpcore.NetworkStream, backend: _DeadlineBackend) -> None:
+        self._stream = stream
+        self._backend = backend
+        backend.holds(stream)
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, self._backend.shorten(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, self._backend.shorten(timeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        stream = self._stream.start_tls(ssl_context, server_hostname, self._backend.shorten(timeout))
+        return _DeadlineStream(stream, self._backend)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)

@@ -1,0 +1,259 @@
+"""Everything that can go wrong, as one tree sorted by what the caller should do about it.
+
+    WorkerError
+    ├── JobRefused               change the job: it never reached the ERP
+    │   ├── JobInvalid           a field is unknown, missing or out of range
+    │   ├── ConnectionUnknown    no connection has that name
+    │   ├── EntityUnknown        no entity has that name
+    │   ├── KeysInvalid          the keys cannot name a record
+    │   ├── FilterInvalid        the filter does not parse
+    │   └── ParameterInvalid     a parameter is missing, unused or of the wrong type
+    ├── ErpRefused               change the job or the ERP: the ERP understood, and said no
+    │   ├── RecordNotFound       no record has these keys
+    │   ├── NotInEndpoint        the endpoint has no such entity or path
+    │   ├── FieldUnknown         a selected field does not exist
+    │   ├── FilterRefused        the ERP cannot evaluate the filter
+    │   ├── NotOptimizable       the list cannot be optimized; the records can be had by key
+    │   ├── RightsMissing        the API user may not open the form
+    │   ├── RequestRefused       the ERP refuses the request for a reason of its own
+    │   ├── CertificateUntrusted the ERP's certificate cannot be verified
+    │   └── AnswerTooLarge       the answer is larger than a worker may hold
+    ├── Waiting                  wait: somebody or something else must act first; the job goes on by itself
+    │   ├── SignInRefused        the ERP refused the credentials: an operator must mend them
+    │   └── LoginLimit           every API session of the license is taken
+    ├── TryAgain                 try again: it may well work the next time
+    │   ├── ErpUnreachable       no connection to the ERP
+    │   ├── ExchangeTimeout      the ERP did not answer in time
+    │   ├── AnswerCut            the body ended early
+    │   ├── AnswerMalformed      the body is not what was asked for
+    │   ├── ErpBusy              the ERP declined the request, as the license is used up
+    │   ├── ErpFault             the ERP failed, and why is not known to pass
+    │   ├── ErpRestarting        the site is down or starting: something in front of it answers
+    │   ├── SessionLost          the ERP no longer knows the session
+    │   ├── SessionsBusy         no session came free in time
+    │   ├── StoreUnavailable     the store or the broker does not answer
+    │   └── BlobsUnavailable     the blob directory cannot be written
+    ├── HandlerFailed            mend the handler: it raised something that is not in this tree
+    ├── Stopping                 the worker is shutting down: the job goes back to the queue
+    ├── DeadlineExceeded         the job's own deadline passed; the message says what was waited for
+    ├── JobUnknown               no such job
+    └── Misconfigured            change the settings: the worker does not start
+        └── HandlerBroken        a handler cannot be loaded, or two claim one entity
+
+The class is the code that a caller sees (``exc_type`` in Celery's result); ``field`` names the part of the
+job that is at fault, where one is; ``message`` says what is wrong and what would be right, and never holds a
+secret.
+"""
+
+from __future__ import annotations
+
+
+class WorkerError(Exception):
+    """Something went wrong."""
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        # Celery's JSON result keeps an exception's args, and nothing else of it.
+        super().__init__(*((message,) if field is None else (message, field)))
+        self.message = message
+        self.field = field
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}" if self.field else self.message
+
+    @property
+    def code(self) -> str:
+        """The name that callers may act on."""
+        return type(self).__name__
+
+
+class JobRefused(WorkerError):
+    """The job cannot be done as it stands; it never reached the ERP."""
+
+
+class JobInvalid(JobRefused):
+    """A field of the job is unknown, missing or out of range."""
+
+
+class ConnectionUnknown(JobRefused):
+    """No connection has that name."""
+
+
+class EntityUnknown(JobRefused):
+    """No entity has that name."""
+
+
+class KeysInvalid(JobRefused):
+    """The keys cannot name a record."""
+
+
+class FilterInvalid(JobRefused):
+    """The filter does not parse."""
+
+
+class ParameterInvalid(JobRefused):
+    """A parameter is missing, unused or of the wrong type."""
+
+
+class ErpRefused(WorkerError):
+    """The ERP understood the request and said no; the same request gets the same answer."""
+
+
+class RecordNotFound(ErpRefused):
+    """No record has these keys."""
+
+
+class NotInEndpoint(ErpRefused):
+    """The endpoint has no such entity or path."""
+
+
+class FieldUnknown(ErpRefused):
+    """A selected field does not exist in the entity."""
+
+
+class FilterRefused(ErpRefused):
+    """The ERP cannot evaluate the filter."""
+
+
+class NotOptimizable(ErpRefused):
+    """The ERP cannot read these fields for a list; it can record by record."""
+
+
+class RightsMissing(ErpRefused):
+    """The API user may not open the form behind the entity."""
+
+
+class RequestRefused(ErpRefused):
+    """The ERP refuses the request for a reason of its own."""
+
+
+class CertificateUntrusted(ErpRefused):
+    """The ERP's certificate cannot be verified."""
+
+
+class AnswerTooLarge(ErpRefused):
+    """The answer is larger than a worker may hold."""
+
+
+class Waiting(WorkerError):
+    """The job cannot go on until somebody or something else has acted.
+
+    ``seconds`` says how long to leave it before looking again; ``state`` is what a watcher is shown.
+    """
+
+    state = "waiting"
+
+    def __init__(self, message: str, field: str | None = None, seconds: float = 10.0) -> None:
+        super().__init__(message, field)
+        self.seconds = seconds
+
+
+class SignInRefused(Waiting):
+    """The ERP refused the credentials; no other sign-in is tried until they change or an operator asks."""
+
+    state = "waiting_for_credentials"
+
+
+class LoginLimit(Waiting):
+    """Every API session that the license allows is taken."""
+
+    state = "waiting_for_session"
+
+
+class TryAgain(WorkerError):
+    """It may well work the next time.
+
+    ``attempts`` bounds how often one request is made in all; None leaves it to the job's deadline.
+    """
+
+    attempts: int | None = 5
+
+
+class ErpUnreachable(TryAgain):
+    """No connection to the ERP."""
+
+    attempts = None
+
+
+class ExchangeTimeout(TryAgain):
+    """The ERP did not answer in time."""
+
+
+class AnswerCut(TryAgain):
+    """The body ended before it was complete."""
+
+
+class AnswerMalformed(TryAgain):
+    """The body is not what was asked for."""
+
+
+class ErpBusy(TryAgain):
+    """The ERP declined the request, as its license is used up."""
+
+    attempts = None
+
+
+class ErpFault(TryAgain):
+    """The ERP failed, and nothing says that it would fail again."""
+
+
+class ErpRestarting(TryAgain):
+    """Something in front of the ERP answers in its place: its site is down or starting."""
+
+    attempts = None
+
+
+class SessionLost(TryAgain):
+    """The ERP no longer knows the session."""
+
+
+class SessionsBusy(TryAgain):
+    """No session came free in time."""
+
+    attempts = None
+
+
+class StoreUnavailable(TryAgain):
+    """The store or the broker does not answer."""
+
+    attempts = None
+
+
+class BlobsUnavailable(TryAgain):
+    """The blob directory cannot be written; asking the ERP again would not mend it."""
+
+    attempts = 1
+
+
+class HandlerFailed(WorkerError):
+    """A handler raised something that is not in this tree: a fault of the handler's own."""
+
+
+class Stopping(WorkerError):
+    """The worker is shutting down; the job goes back to the queue."""
+
+
+class DeadlineExceeded(WorkerError):
+    """The job's own deadline passed."""
+
+
+class JobUnknown(WorkerError):
+    """No such job."""
+
+
+class Misconfigured(WorkerError):
+    """A setting is missing or wrong; nothing starts until it is mended."""
+
+
+class HandlerBroken(Misconfigured):
+    """A handler cannot be loaded, or two claim one entity."""
+
+
+def error_class(code: str) -> type[WorkerError]:
+    """The class whose ``code`` this is; WorkerError itself for one that only a newer worker knows."""
+    waiting: list[type[WorkerError]] = [WorkerError]
+    while waiting:
+        kind = waiting.pop()
+        if kind.__name__ == code:
+            return kind
+        waiting += kind.__subclasses__()
+    return WorkerError

@@ -1,0 +1,411 @@
+"""What travels: the job that is asked, the query that goes to the ERP, pages on their way back, the result.
+
+All of it is frozen. A job comes from a stranger, so ``Job.parse`` refuses whatever it does not know, with an
+error that names the field and says what is allowed.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Annotated, Any, Protocol
+from uuid import UUID
+
+import msgspec
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+
+from worker.errors import JobInvalid, JobRefused, KeysInvalid, ParameterInvalid
+
+Record = dict[str, Any]
+"""One record as the ERP sent it: ``{"OrderNbr": {"value": "000001"}, …}``, its numbers as ``Decimal``."""
+
+MAX_PAGE_SIZE = 5000
+JOB_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+"""A job's id names its blobs, so it is kept to what every file system takes."""
+
+
+class Lane(StrEnum):
+    """How soon a job is wanted."""
+
+    INTERACTIVE = "interactive"
+    BULK = "bulk"
+
+    @property
+    def deadline_seconds(self) -> int:
+        """How long a job of this lane may take when it does not say."""
+        return 60 if self is Lane.INTERACTIVE else 86_400
+
+    @property
+    def queue(self) -> str:
+        """The Celery queue of this lane."""
+        return f"acumatica.{self}"
+
+
+class Values(StrEnum):
+    """The form of the values in a result: ``plain`` (unwrapped) or as they were on the ``wire``."""
+
+    PLAIN = "plain"
+    WIRE = "wire"
+
+
+Param = str | bool | int | Decimal | None | datetime | date | UUID
+"""A value for the filter; its type decides how it is written, so it can never become syntax."""
+
+
+def is_text(value: str) -> bool:
+    """Whether every character is a real one: no half of a surrogate pair, which UTF-8 cannot carry."""
+    return not any(unicodedata.category(char) == "Cs" for char in value)
+
+
+def _is_json(value: object) -> bool:
+    try:
+        msgspec.json.encode(value)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def _key(value: str) -> str:
+    if not value.strip():
+        raise ValueError("a key must not be empty")
+    if value in (".", ".."):
+        raise ValueError("a key must not be '.' or '..'")
+    if any(unicodedata.category(char) in ("Cc", "Cs") for char in value):
+        raise ValueError("a key must not hold control characters")
+    return value
+
+
+_TYPED: Mapping[str, Callable[[str], Param]] = {
+    "datetimeoffset": datetime.fromisoformat,
+    "date": date.fromisoformat,
+    "guid": UUID,
+    "decimal": Decimal,
+}
+
+
+def _param(value: object) -> Param:
+    match value:
+        case dict() if len(value) == 1 and next(iter(value)) in _TYPED:
+            ((kind, text),) = value.items()
+            return _typed(kind, text)
+        case str() if not is_text(value):
+            raise ValueError("holds half of a surrogate pair, which is not a character")
+        case bool() | None | str() | int() | datetime() | date() | UUID():
+            return value
+        case float() | Decimal():
+            number = Decimal(str(value))
+            if number.is_finite():
+                return number
+    raise ValueError(
+        "must be a string, a number, true, false, null, or one of "
+        + ", ".join(f'{{"{kind}": "…"}}' for kind in _TYPED)
+    )
+
+
+def _typed(kind: str, text: object) -> Param:
+    try:
+        value = _TYPED[kind](text) if isinstance(text, str) else None
+    except (ValueError, ArithmeticError):
+        value = None
+    if value is None or (isinstance(value, Decimal) and not value.is_finite()):
+        raise ValueError(f"is not a {kind}")
+    return value
+
+
+def _param_on_the_wire(value: Param) -> object:
+    match value:
+        case datetime():
+            return {"datetimeoffset": value.isoformat()}
+        case date():
+            return {"date": value.isoformat()}
+        case UUID():
+            return {"guid": str(value)}
+        case Decimal():
+            return {"decimal": str(value)}
+    return value
+
+
+def _params_on_the_wire(params: Mapping[str, Param]) -> dict[str, object]:
+    return {name: _param_on_the_wire(value) for name, value in params.items()}
+
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)]
+FieldPath = Annotated[
+    str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*([./][A-Za-z_][A-Za-z0-9_]*)*$", max_length=256)
+]
+Key = Annotated[str, Field(max_length=256), AfterValidator(_key)]
+Params = Annotated[
+    Mapping[str, Annotated[Any, BeforeValidator(_param)]],
+    AfterValidator(MappingProxyType),
+    PlainSerializer(_params_on_the_wire, return_type=dict[str, Any]),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "additionalProperties": {
+                "anyOf": [
+                    {"type": ["string", "number", "boolean", "null"]},
+                    *(
+                        {
+                            "type": "object",
+                            "properties": {kind: {"type": "string"}},
+                            "required": [kind],
+                            "additionalProperties": False,
+                        }
+                        for kind in _TYPED
+                    ),
+                ]
+            },
+        }
+    ),
+]
+
+
+class Job(BaseModel):
+    """A retrieval job: which records of which entity, which of their fields, and how soon."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", title="acumatica.retrieve job")
+
+    entity: Name = Field(description="The entity of the ERP's endpoint, as in SalesOrder.")
+    connection: str = Field(
+        "default", pattern=r"^[A-Za-z0-9_-]{1,64}$", description="The name of a connection of the worker."
+    )
+    keys: tuple[Key, ...] | None = Field(
+        None,
+        min_length=1,
+        max_length=8,
+        description="One record's key values, in the order of its form: ['SO', '000001']. Not with a filter.",
+    )
+    filter: str | None = Field(
+        None,
+        min_length=1,
+        max_length=16_384,
+        description="Which records: OData v3 as Acumatica takes it, with named parameters: "
+        "CustomerID eq :customer.",
+    )
+    params: Params = Field(
+        default_factory=dict,
+        description="A value for each parameter of the filter: a string, number, true, false or null, "
+        'or {"datetimeoffset": …}, {"date": …}, {"guid": …}, {"decimal": …} for what JSON has no type.',
+    )
+    select: tuple[FieldPath, ...] | None = Field(
+        None, max_length=500, description="Fields to return; absent: the handler's; empty: all."
+    )
+    expand: tuple[FieldPath, ...] | None = Field(
+        None,
+        max_length=100,
+        description="Details and linked entities to return; absent: what select names, else the handler's.",
+    )
+    custom: tuple[FieldPath, ...] = Field(
+        (), max_length=100, description="Custom fields to return, as View.Field or Details/View.Field."
+    )
+    page_size: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_PAGE_SIZE,
+        description="Retrieve in batches of so many records; absent: the handler's choice.",
+    )
+    limit: int | None = Field(None, ge=1, description="At most so many records; absent: all.")
+    attachments: bool = Field(False, description="Retrieve the files attached to the records too.")
+    lane: Lane | None = Field(
+        None, description="How soon; absent: the lane of the queue that the job came by."
+    )
+    values: Values = Field(Values.PLAIN, description="plain: unwrapped values; wire: as the ERP sent them.")
+    deadline_seconds: int | None = Field(
+        None, ge=1, le=30 * 86_400, description="Give up after so long; absent: 60 interactive, 86400 bulk."
+    )
+
+    @model_validator(mode="after")
+    def _one_way_to_name_records(self) -> Job:
+        if self.keys is not None and self.filter is not None:
+            raise ValueError("keys: give keys or a filter, not both")
+        if self.params and self.filter is None:
+            raise ValueError("params: parameters belong to a filter, and there is none")
+        return self
+
+    @classmethod
+    def parse(cls, body: object) -> Job:
+        """The job in a message's body (a JSON object).
+
+        Raises JobInvalid, KeysInvalid or ParameterInvalid, naming the field and what is allowed.
+        """
+        if not isinstance(body, dict):
+            raise JobInvalid('a job is a JSON object such as {"entity": "SalesOrder"}', "job")
+        for name, value in body.items():
+            if not _is_json(value):
+                raise JobInvalid("cannot be written as JSON text", str(name)[:64])
+        try:
+            return cls.model_validate_json(msgspec.json.encode(body), strict=True)
+        except ValidationError as error:
+            raise _refusal(error) from None
+
+    def wire(self) -> dict[str, Any]:
+        """The job as a JSON object with only what it says."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+    def in_lane(self, lane: Lane) -> Job:
+        """The job with its lane settled: its own, or else the one that it came by."""
+        return self if self.lane else self.model_copy(update={"lane": lane})
+
+    @property
+    def allowed_seconds(self) -> int:
+        """How long the job may take in all, in seconds."""
+        return self.deadline_seconds or (self.lane or Lane.INTERACTIVE).deadline_seconds
+
+
+def _refusal(error: ValidationError) -> JobRefused:
+    """The first thing wrong with a job, in words; pydantic's own text would repeat the value."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    if not where and ": " in message:
+        where, message = message.split(": ", 1)
+    if first["type"] == "extra_forbidden":
+        message = "no such field; a job has " + ", ".join(Job.model_fields)
+    kind: type[JobRefused] = {"keys": KeysInvalid, "params": ParameterInvalid}.get(
+        where.split(".")[0], JobInvalid
+    )
+    return kind(message, where or "job")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """What one GET asks of the ERP: a list (``filter``), or one record (``keys`` or ``id``).
+
+    ``filter`` is text that has been parsed and bound, never a job's own.
+    """
+
+    entity: str
+    keys: tuple[str, ...] | None = None
+    key_fields: tuple[str, ...] = ()
+    filter: str | None = None
+    select: tuple[str, ...] = ()
+    expand: tuple[str, ...] = ()
+    custom: tuple[str, ...] = ()
+    page_size: int | None = None
+    limit: int | None = None
+    attachments: bool = False
+
+
+class Sink(Protocol):
+    """Where the bytes of a file go; ``restart`` forgets what was written, for a download that was cut."""
+
+    def write(self, chunk: bytes) -> object: ...
+    def restart(self) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attachment:
+    """A file of a record: what the ERP says of it, and the way to its bytes."""
+
+    record_id: str
+    file_id: str
+    name: str
+    save: Callable[[Sink], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Records and the cursor after them: what a strategy yields and a checkpoint saves."""
+
+    records: Sequence[Record]
+    cursor: int
+    strategy: str
+    attachments: Sequence[Attachment] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Blob(BaseModel):
+    """Bytes in the blob store, and how to be sure of them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str = Field(description="Where they are: file:///…")
+    size: int = Field(description="In bytes.")
+    sha256: str = Field(description="Of all the bytes, in lower-case hexadecimal.")
+    records: int | None = Field(None, description="Lines of NDJSON in it; absent for a file.")
+
+
+class File(Blob):
+    """An attached file; its name is only a name, never part of the path."""
+
+    name: str = Field(description="As the ERP has it, without the record's name before it.")
+    record_id: str = Field(description="The id of the record that it is attached to.")
+    file_id: str = Field(description="Its id in the ERP.")
+
+
+class Manifest(BaseModel):
+    """What a large result consists of; it is written last, and what it names is complete."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", title="acumatica.retrieve manifest")
+
+    job_id: str
+    records: tuple[Blob, ...] = Field(description="NDJSON parts, in order.")
+    files: tuple[Blob, ...] = Field(
+        description="NDJSON parts, in order; each line describes one attached file."
+    )
+
+
+class Cost(BaseModel):
+    """What a job cost."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    requests: int = Field(0, description="Requests made to the ERP for it, sign-ins among them.")
+    seconds: float = Field(0.0, description="From its first delivery to a worker to its end.")
+    waits: Mapping[str, float] = Field(
+        default_factory=dict,
+        description="Seconds waited: for a session, for the license's minute, to try again.",
+    )
+
+
+class Result(BaseModel):
+    """What a job comes to: its counts and cost, and the records inline or a manifest of blobs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", title="acumatica.retrieve result")
+
+    job_id: str
+    connection: str
+    entity: str
+    count: int = Field(description="Records.")
+    file_count: int = Field(0, description="Attached files.")
+    pages: int = 0
+    strategy: str = Field(description="The way they were retrieved: one, batches, by_key.")
+    notes: tuple[str, ...] = Field(
+        (), description="What the caller should know, such as a list that had to go by key."
+    )
+    cost: Cost
+    records: str | None = Field(
+        None, description="The records as NDJSON, one JSON object a line; absent with a manifest."
+    )
+    files: tuple[File, ...] | None = Field(None, description="The attached files; absent with a manifest.")
+    manifest: Blob | None = Field(
+        None, description="The manifest of a result over 64 KiB: JSON that names its parts."
+    )
+
+
+@dataclass
+class Spent:
+    """A running count of what a job has cost so far."""
+
+    requests: int = 0
+    waits: dict[str, float] = field(default_factory=dict)
+
+    def waited(self, what: str, seconds: float) -> None:
+        """Add so many seconds of waiting for something."""
+        if seconds > 0:
+            self.waits[what] = self.waits.get(what, 0.0) + seconds
