@@ -59,7 +59,9 @@ class Connection(BaseModel):
     ca_file: Path | None = Field(None, description="Certificates to trust, where the system's are not enough")
     max_sessions: int = Field(1, ge=1, le=100, description="API sessions that the license allows us")
     max_per_minute: int = Field(50, ge=0, description="Requests a minute that it allows us; 0: no limit")
-    session_seconds: float = Field(3600, gt=0, description="How long the ERP keeps a session that nobody closes")
+    session_seconds: float = Field(
+        3600, gt=0, description="How long the ERP keeps a session that nobody closes"
+    )
     idle_seconds: float = Field(60, ge=0, description="Sign out a session that nobody has used for so long")
     exchange_seconds: float = Field(120, gt=0, description="Longest exchange for records, body included")
     file_seconds: float = Field(1800, gt=0, description="Longest exchange for a file, body included")
@@ -69,7 +71,7 @@ class Connection(BaseModel):
     @classmethod
     def _https_origin_and_site(cls, value: str) -> str:
         parts = urlsplit(value)
-        if parts.scheme != "https" or not parts.hostname:
+        if parts.scheme != "https" or not parts.hostname or parts.port == 0:
             raise ValueError("must begin with https:// and a host; OAuth needs TLS")
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError("must be the instance's address alone: https://host/site")

@@ -91,10 +91,15 @@ class Erp:
         return self._read(path, options, answers.records)
 
     def get(self, query: Query, keys: Sequence[str]) -> Record:
-        """The record with these key values, by URL; where no URL can carry them, found by filter and read by id."""
+        """The record with these key values, by URL; where no URL can carry them, found by filter and read by id.
+
+        Of an entity whose key is its id (an activity, a task) the key is that.
+        """
         if urls.fits_a_path(keys):
             path = urls.entity_path(self.connection, query.entity, *keys)
             return self._one(path, query)
+        if not query.key_fields and len(keys) == 1 and urls.is_id(keys[0]):
+            return self.get_by_id(query, keys[0])
         return self.get_by_id(query, self._id_of(query, keys))
 
     def get_by_id(self, query: Query, record_id: str) -> Record:

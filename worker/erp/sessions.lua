@@ -273,8 +273,10 @@ function operations.present(worker, alive_ms)
     redis.call('PEXPIRE', prefix .. 'workers', QUEUE_TTL)
 end
 
-function operations.absent(worker)
+function operations.absent(worker, leaving_ms)
     redis.call('ZREM', prefix .. 'workers', worker)
+    redis.call('ZADD', prefix .. 'leaving', now + tonumber(leaving_ms), worker)
+    redis.call('PEXPIRE', prefix .. 'leaving', leaving_ms)
     redis.call('ZREMRANGEBYSCORE', prefix .. 'workers', '-inf', now)
     return redis.call('ZRANGE', prefix .. 'workers', 0, -1, 'WITHSCORES')
 end
@@ -284,7 +286,10 @@ function operations.last(quarantine, owner, closing_ms)
     redis.call('ZREMRANGEBYSCORE', prefix .. 'workers', '-inf', now)
     if redis.call('ZCARD', prefix .. 'workers') > 0 then return {'none'} end
     for _, row in ipairs(slots(ever(0), tonumber(quarantine))) do
-        if row.state == 'open' or row.state == 'closing' then
+        -- Of two that leave together, each closes what it has begun to close.
+        local leaving = row.owner ~= owner and redis.call('ZSCORE', prefix .. 'leaving', row.owner or '')
+        local others = leaving and tonumber(leaving) > now
+        if row.state == 'open' or (row.state == 'closing' and not others) then
             return begin_closing(row, owner, tonumber(closing_ms))
         end
     end

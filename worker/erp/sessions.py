@@ -180,7 +180,7 @@ class SessionPool:
         return _ms(self._connection.session_seconds)
 
     def _others(self) -> dict[str, str]:
-        flat = texts(self._script("absent", self._owner))
+        flat = texts(self._script("absent", self._owner, _ms(CLOSE_SECONDS)))
         return dict(zip(flat[::2], flat[1::2], strict=True))
 
     def _acquire(self, caller: Caller) -> Lease:

@@ -19,6 +19,10 @@ _NOT_IN_A_PATH = frozenset("/\\%:*&<>?#+|")
 """IIS and ASP.NET refuse these in a path however they are quoted, or read them as something else; ``|`` parts keys."""
 
 
+LONGEST_SEGMENT = 200
+"""Bytes of a quoted key; IIS refuses a segment of over 260 in its default setting."""
+
+
 def entity_path(connection: Connection, entity: str, *segments: str) -> str:
     """The path of an entity, or of one of its records by keys or by id."""
     parts = ("entity", connection.endpoint, connection.version, entity, *segments)
@@ -28,14 +32,24 @@ def entity_path(connection: Connection, entity: str, *segments: str) -> str:
 def fits_a_path(keys: Sequence[str]) -> bool:
     """Whether the ERP would take these keys in a URL for what they are (vendor's guide, Retrieve a Record by Key).
 
-    One key that looks like a record's id would be read as that.
+    One key that looks like a record's id would be read as that, and ``$adHocSchema`` as a question.
     """
-    if len(keys) == 1 and _GUID.fullmatch(keys[0]):
-        return False
-    return not any(
-        _NOT_IN_A_PATH & set(key) or key != key.strip() or key.endswith(".") or not key.isprintable()
-        for key in keys
+    return not (len(keys) == 1 and is_id(keys[0])) and all(map(_fits_a_segment, keys))
+
+
+def _fits_a_segment(key: str) -> bool:
+    odd_end = key != key.strip() or key.endswith(".") or key.startswith("$")
+    return (
+        key.isprintable()
+        and not odd_end
+        and not _NOT_IN_A_PATH & set(key)
+        and len(quote(key)) <= LONGEST_SEGMENT
     )
+
+
+def is_id(text: str) -> bool:
+    """Whether it has the form of a record's id."""
+    return _GUID.fullmatch(text) is not None
 
 
 def options(
@@ -62,6 +76,6 @@ def file_path(connection: Connection, site: str, href: str) -> str:
     """The path of a file from a record's ``href``. Raises AnswerMalformed for any address but such a one."""
     base = f"/entity/{connection.endpoint}/{connection.version}/files/"
     prefix, _, file_id = href.rpartition("/")
-    if f"{prefix}/" != site + base or not _GUID.fullmatch(file_id):
+    if f"{prefix}/" != site + base or not is_id(file_id):
         raise AnswerMalformed("a file's address is not a path of this instance; it is not followed")
     return base + file_id

@@ -1,0 +1,150 @@
+"""The control API under /_sandbox/: look into the event log, hurt the site, change its data.
+
+It belongs to tests, not to the ERP: it needs no sign-in, is never logged, and is served only when asked for.
+A request it cannot follow is answered with 400, 404 or 405 and a JSON object that says why.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Final
+
+from starlette.requests import Request
+
+from deploy.sandbox import replies
+from deploy.sandbox.events import tally
+from deploy.sandbox.faults import Fault
+from deploy.sandbox.replies import Reply
+from deploy.sandbox.site import Site
+
+Action = Callable[[Site, Mapping[str, object]], object]
+
+
+class Control:
+    """The control API of one site."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    async def reply(self, request: Request, path: str) -> Reply:
+        """Do what is asked at `path`, below /_sandbox/."""
+        body = await request.body()
+        try:
+            if path == "events" and request.method == "GET":
+                return _json(200, _events(self._site, int(request.query_params.get("since", "0"))))
+            if path.startswith("records/"):
+                return _json(200, _records(self._site, request.method, path.split("/")[1:], body))
+            action = _ACTIONS.get(path, {}).get(request.method)
+            if action is None:
+                return _json(
+                    404 if path not in _ACTIONS else 405, {"error": f"no {request.method} {path} here"}
+                )
+            return _json(200, action(self._site, _object(body)))
+        except (ValueError, TypeError) as wrong:
+            return _json(400, {"error": str(wrong)})
+        except LookupError as missing:
+            return _json(404, {"error": str(missing)})
+
+
+def _json(status: int, document: object) -> Reply:
+    return Reply(status, (("Content-Type", replies.JSON),), json.dumps(document).encode())
+
+
+def _object(body: bytes) -> dict[str, object]:
+    """The JSON object of a body; an empty body is an empty object."""
+    document = json.loads(body) if body else {}
+    if not isinstance(document, dict):
+        raise ValueError(f"the body is a JSON object, not {type(document).__name__}")
+    return document
+
+
+def _events(site: Site, since: int) -> list[object]:
+    return [event.as_json() for event in site.log.since(since)]
+
+
+def _tally(site: Site, _given: Mapping[str, object]) -> object:
+    return tally(site.log.since(0)).as_json()
+
+
+def _reset(site: Site, _given: Mapping[str, object]) -> object:
+    site.log.reset()
+    return {}
+
+
+def _arm(site: Site, given: Mapping[str, object]) -> object:
+    site.faults.arm(Fault.from_json(given))
+    return _armed(site, {})
+
+
+def _armed(site: Site, _given: Mapping[str, object]) -> object:
+    return [asdict(fault) for fault in site.faults.armed()]
+
+
+def _disarm(site: Site, _given: Mapping[str, object]) -> object:
+    site.faults.clear()
+    return []
+
+
+def _revoke(site: Site, _given: Mapping[str, object]) -> object:
+    site.identity.revoke_all()
+    site.log.add("token_revoked", token="all")  # noqa: S106 - which tokens, not a password
+    return {}
+
+
+def _close(site: Site, _given: Mapping[str, object]) -> object:
+    site.seats.close_all("restart")
+    return {}
+
+
+def _account(site: Site, given: Mapping[str, object]) -> object:
+    """Lock or unlock the account, or change its password."""
+    account = site.identity.account
+    _only(given, {"locked": bool, "password": str})
+    if "locked" in given:
+        account.lock(bool(given["locked"]))
+    account.password = str(given.get("password", account.password))
+    return {"locked": account.locked}
+
+
+def _client(site: Site, given: Mapping[str, object]) -> object:
+    """Change the OAuth client's secret."""
+    _only(given, {"secret": str})
+    site.identity.client.secret = str(given.get("secret", site.identity.client.secret))
+    return {}
+
+
+def _only(given: Mapping[str, object], fields: Mapping[str, type]) -> None:
+    """Raise ValueError unless every given field is known and of its type."""
+    for name, value in given.items():
+        if name not in fields:
+            raise ValueError(f"there is no field {name!r}; there are {', '.join(fields)}")
+        if not isinstance(value, fields[name]):
+            raise ValueError(f"{name} should be of type {fields[name].__name__}")
+
+
+_ACTIONS: Final[Mapping[str, Mapping[str, Action]]] = {
+    "tally": {"GET": _tally},
+    "events": {"DELETE": _reset},
+    "faults": {"GET": _armed, "POST": _arm, "DELETE": _disarm},
+    "revoke-tokens": {"POST": _revoke},
+    "close-sessions": {"POST": _close},
+    "account": {"PATCH": _account},
+    "client": {"PATCH": _client},
+}
+
+
+def _records(site: Site, method: str, path: list[str], body: bytes) -> object:
+    """Change the data: `{Entity}`, `{Entity}/{id}` or `{Entity}/{id}/files/{name}`."""
+    instance = site.instance
+    match method, path:
+        case "POST", [entity]:
+            return {"id": instance.insert(entity, _object(body))}
+        case "PATCH", [entity, record_id]:
+            instance.change(entity, record_id, _object(body))
+        case "DELETE", [entity, record_id]:
+            instance.delete(entity, record_id)
+        case "PUT", [entity, record_id, "files", filename]:
+            return {"id": instance.attach(entity, record_id, filename, body)}
+        case _:
+            raise LookupError(f"no {method} records/{'/'.join(path)} here")
+    return {}

@@ -1,0 +1,59 @@
+"""One request on its way through the front door, and what it holds until its answer is sent."""
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from deploy.sandbox import pages, replies
+from deploy.sandbox.events import Kind
+from deploy.sandbox.replies import Reply
+from deploy.sandbox.sessions import SeatLimit, SignIn
+from deploy.sandbox.site import Site
+
+
+@dataclass
+class Exchange:
+    """A request with its number in the event log and its path below the site.
+
+    `held` is closed once the answer is sent: with it go the core and the turn of the session.
+    """
+
+    site: Site
+    number: int
+    request: Request
+    path: list[str]
+    held: AsyncExitStack
+    session: int | None = None
+
+    def log(self, kind: Kind, **facts: str | int | float | bool | None) -> None:
+        """Record what happened to this request."""
+        self.site.log.add(kind, self.number, self.session, **facts)
+
+    async def take_turn(self, caller: SignIn) -> None:
+        """Wait until no other request of the caller runs, and keep the others waiting."""
+        await self.held.enter_async_context(self.site.seats.turn(caller))
+
+    async def take_core(self) -> None:
+        """Go through the license's queue. Raises license.Declined."""
+        await self.held.enter_async_context(self.site.license.core(lambda s: self.log("delay", seconds=s)))
+        self.log("start")
+
+    def take_seat(self, caller: SignIn) -> Reply | None:
+        """Give the caller a session unless it has one; or the answer that no seat is left."""
+        limit = self.site.seats.open(caller, self.number)
+        self.session = caller.session
+        return None if limit is None else no_seat(limit, caller.kind == "cookie", self.site)
+
+
+def no_seat(limit: SeatLimit, by_cookie: bool, site: Site) -> Reply:
+    """The answer to one sign-in too many, in the shapes that live instances report."""
+    if limit == "user" and by_cookie:
+        return replies.exception(
+            500, pages.USER_LIMIT, "PX.Data.PXException", "PX.Data.Access.ActiveDirectory"
+        )
+    if limit == "user" or site.options.login_limit == "302":
+        return replies.error_redirect(site.options.site, pages.USER_LIMIT)
+    if site.options.login_limit == "429":
+        return replies.text(429, pages.IIS_TEXT)
+    return replies.html(500, pages.login_limit_page())

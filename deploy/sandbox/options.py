@@ -1,0 +1,193 @@
+"""The command line: how the sandbox is set up. Fails as argparse does, with a usage message and status 2."""
+
+import argparse
+import secrets
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from deploy.sandbox.builds import BUILDS
+from deploy.sandbox.collation import COLLATIONS
+
+Add = Callable[..., argparse.Action]
+
+
+@dataclass(frozen=True)
+class Latency:
+    """The time of the ERP's own work, in seconds."""
+
+    base: float
+    per_row: float
+    per_skipped: float
+
+    @staticmethod
+    def parse(text: str) -> "Latency":
+        """Read `BASE,PER_ROW,PER_SKIPPED`, in milliseconds."""
+        figures = [float(figure) / 1000 for figure in text.split(",")]
+        if len(figures) != 3 or min(figures) < 0:
+            raise ValueError(text)
+        return Latency(*figures)
+
+    def of(self, rows: int, skipped: int) -> float:
+        """The seconds that an answer with these rows takes."""
+        return self.base + self.per_row * rows + self.per_skipped * skipped
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says; `url` is where the site will be once its port is known."""
+
+    build: str
+    site: str
+    tenant: str
+    orders: int
+    customers: int
+    seed: int
+    missing_status: int
+    collation: str
+    non_key_filters: Literal["refuse", "empty"]
+    across_views: Literal["match", "empty"]
+    host: str
+    hostname: str
+    port: int
+    certificates: Path | None
+    username: str
+    password: str
+    client_guid: str
+    client_secret: str
+    max_sessions: int
+    max_logins_per_user: int
+    max_concurrent: int
+    max_per_minute: int
+    window: Literal["sliding", "calendar"]
+    decline_body: Literal["iis", "empty"]
+    seat_at: Literal["first-call", "token"]
+    login_limit: Literal["html500", "429", "302"]
+    token_seconds: int
+    idle_seconds: float
+    lock_after: int
+    bad_login: int
+    dead_token_logout: int
+    latency: Latency
+    control: bool
+
+    @property
+    def client_id(self) -> str:
+        """The OAuth client as its users write it: the suffix selects the tenant."""
+        return f"{self.client_guid.upper()}@{self.tenant}"
+
+    def url(self, port: int) -> str:
+        """The address of the site, without a slash at its end."""
+        return f"https://{self.hostname}:{port}" + (f"/{self.site}" if self.site else "")
+
+
+def read_options(arguments: Sequence[str]) -> Options:
+    """Read the command line."""
+    return Options(**vars(_parser().parse_args(arguments)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m deploy.sandbox",
+        usage="%(prog)s [options]",
+        formatter_class=partial(argparse.HelpFormatter, max_help_position=40, width=120),
+        description="A stand-in for an Acumatica ERP instance. Its first line of output is a JSON object with the"
+        " url, the file of its certificate authority, and the credentials; then it serves until stopped."
+        " Defaults are in brackets.",
+        epilog="What it imitates and what not: deploy/sandbox/README.md.",
+        allow_abbrev=False,
+    )
+    _add_data(parser.add_argument_group("data").add_argument)
+    _add_address(parser.add_argument_group("address and credentials").add_argument)
+    _add_license(parser.add_argument_group("license (by default a trial's)").add_argument)
+    _add_sign_in(parser.add_argument_group("signing in").add_argument)
+    _add_work(parser.add_argument_group("work and control").add_argument)
+    return parser
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError(text)
+    return number
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if seconds <= 0:
+        raise ValueError(text)
+    return seconds
+
+
+def _add_data(add: Add) -> None:
+    add("--build", choices=sorted(BUILDS), default="2022R1", help="recorded build to imitate [%(default)s]")
+    add("--site", default="MyStoreInstance", help="virtual directory; empty for the root [%(default)s]")
+    add("--tenant", default="MyStore", help="name of the one tenant [%(default)s]")
+    add("--orders", type=_count, default=0, metavar="N", help="sales orders to generate [%(default)s]")
+    add("--customers", type=_count, default=0, metavar="N", help="customers to generate [%(default)s]")
+    add("--seed", type=int, default=0, metavar="N", help="seed of what is generated [%(default)s]")
+    add(
+        "--missing-status",
+        type=int,
+        choices=(500, 404),
+        default=500,
+        help="for a missing record [%(default)s]",
+    )
+    add("--collation", choices=sorted(COLLATIONS), default="sql", help="order of keys [%(default)s]")
+    shipments = "Shipment filtered by no key: a 500 or [] [%(default)s]"
+    add("--non-key-filters", choices=("refuse", "empty"), default="refuse", help=shipments)
+    views = "'and' over two data views may match or gives [] [%(default)s]"
+    add("--across-views", choices=("match", "empty"), default="match", help=views)
+
+
+def _add_address(add: Add) -> None:
+    add("--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on [%(default)s]")
+    add("--hostname", default="127.0.0.1", metavar="NAME", help="name in url and certificate [%(default)s]")
+    add("--port", type=_count, default=0, metavar="P", help="port to listen on; 0: a free one [%(default)s]")
+    add("--certificates", type=Path, metavar="DIR", help="where authority and certificate stay [temporary]")
+    add("--username", default="admin", metavar="NAME", help="the one API user [%(default)s]")
+    add("--password", default=secrets.token_urlsafe(12), metavar="TEXT", help="the user's password [random]")
+    add(
+        "--client-guid",
+        default=str(uuid.uuid4()),
+        metavar="GUID",
+        help="OAuth client before @TENANT [random]",
+    )
+    add("--client-secret", default=secrets.token_urlsafe(16), metavar="TEXT", help="of the client [random]")
+
+
+def _add_license(add: Add) -> None:
+    add("--max-sessions", type=_count, default=2, metavar="N", help="API users; 0: no limit [%(default)s]")
+    add("--max-logins-per-user", type=_count, default=0, metavar="N", help="0: no limit [%(default)s]")
+    add("--max-concurrent", type=_count, default=0, metavar="N", help="cores; 0: no limit [%(default)s]")
+    add("--max-per-minute", type=_count, default=0, metavar="N", help="requests; 0: no limit [%(default)s]")
+    add("--window", choices=("sliding", "calendar"), default="sliding", help="kind of minute [%(default)s]")
+    add(
+        "--decline-body",
+        choices=("iis", "empty"),
+        default="iis",
+        help="body of a decline's 429 [%(default)s]",
+    )
+    add("--seat-at", choices=("first-call", "token"), default="first-call", help="seat taken [%(default)s]")
+    limits = ("html500", "429", "302")
+    add("--login-limit", choices=limits, default="html500", help="answer for no seat left [%(default)s]")
+
+
+def _add_sign_in(add: Add) -> None:
+    add("--token-seconds", type=_count, default=3600, metavar="S", help="life of a token, s [%(default)s]")
+    add("--idle-seconds", type=_seconds, default=600.0, metavar="S", help="cookie session, s [%(default)s]")
+    add("--lock-after", type=_count, default=5, metavar="N", help="bad passwords; 0: never [%(default)s]")
+    add(
+        "--bad-login", type=int, choices=(500, 401, 400), default=500, help="bad cookie sign-in [%(default)s]"
+    )
+    dead = "sign-out by dead token [%(default)s]"
+    add("--dead-token-logout", type=int, choices=(204, 401), default=204, help=dead)
+
+
+def _add_work(add: Add) -> None:
+    latency = "the ERP's work, in ms: BASE, +PER_ROW, +PER_SKIPPED row [0,0,0]"
+    add("--latency", type=Latency.parse, default=Latency(0, 0, 0), metavar="B,R,S", help=latency)
+    add("--control", action="store_true", help="serve the control API under /_sandbox/ [off]")

@@ -1,0 +1,185 @@
+"""Replies as they go over the wire: status, headers and cookies as the recordings of each build have them.
+
+A reply carries no Date (the server adds it) and no Content-Length (delivery does). Nothing here fails.
+"""
+
+import gzip
+import json
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from string import ascii_lowercase, digits
+from urllib.parse import quote
+
+from deploy.sandbox import pages
+from deploy.sandbox.answer import Answer
+
+Headers = tuple[tuple[str, str], ...]
+
+JSON = "application/json; charset=utf-8"
+HTML = "text/html; charset=utf-8"
+
+_PRIVATE: Headers = (("Cache-Control", "private"),)
+_BRANCH = ("Set-Cookie", "UserBranch=82; path=/")
+_TICKS_AT_EPOCH = 621_355_968_000_000_000
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What is sent. Without `sized` the body goes chunked, with no Content-Length."""
+
+    status: int
+    headers: Headers = ()
+    body: bytes = b""
+    sized: bool = True
+    rows: int = 0
+
+
+def html(status: int, page: str) -> Reply:
+    """An HTML page of IIS or ASP.NET."""
+    return Reply(status, (*_PRIVATE, ("Content-Type", HTML)), page.encode())
+
+
+def text(status: int, body: str) -> Reply:
+    """A plain text of IIS."""
+    return Reply(status, (("Content-Type", "text/plain"),) if body else (), body.encode())
+
+
+def message(status: int, words: str) -> Reply:
+    """ASP.NET's HttpError with a message and no exception."""
+    return Reply(status, (*_PRIVATE, ("Content-Type", JSON)), _compact({"message": words}))
+
+
+def exception(status: int, words: str, exception_type: str, frame: str) -> Reply:
+    """ASP.NET's HttpError for an exception, in camel case as the contract-based API writes it."""
+    error = {
+        "message": "An error has occurred.",
+        "exceptionMessage": words,
+        "exceptionType": exception_type,
+        "stackTrace": f"   at {frame}\r\n",
+    }
+    return Reply(status, (*_PRIVATE, ("Content-Type", JSON)), _compact(error))
+
+
+def not_signed_in() -> Reply:
+    """No valid token or cookie. The body was never captured; its shape is the API's."""
+    return message(401, "You are not logged in.")
+
+
+def error_redirect(site: str, words: str) -> Reply:
+    """The redirect to the ERP's error form (reported by live instances for the login limit)."""
+    prefix = f"/{site}" if site else ""
+    location = f"{prefix}/Frames/Error.aspx?typeID=error&message={quote(words)}"
+    moved = f'<html><head><title>Object moved</title></head><body>\r\n<h2>Object moved to <a href="{location}">here</a>'
+    body = f"{moved}.</h2>\r\n</body></html>\r\n".encode()
+    return Reply(302, (*_PRIVATE, ("Content-Type", HTML), ("Location", location)), body)
+
+
+def data(build: str, answer: Answer) -> Reply:
+    """An answer of the ERP's data. JSON says its length and is not compressed; a file's octets come chunked."""
+    caching: Mapping[str, Headers] = {"2022R1": (), "2024R1": _PRIVATE}
+    headers = (*caching[build], ("Content-Type", answer.content_type), _locale(), _BRANCH)
+    sized = answer.content_type != "application/octet-stream"
+    return Reply(answer.status, headers, answer.body, sized, answer.rows)
+
+
+def version_list(document: object) -> Reply:
+    """The list of endpoints."""
+    return Reply(200, (*_PRIVATE, ("Content-Type", JSON)), _compact(document))
+
+
+def token(build: str, document: Mapping[str, object], accept_encoding: str) -> Reply:
+    """A granted token (recorded: plain and chunked on 2022R1, gzip with a length on 2024R1)."""
+    stamps = _request_cookies("~/identity/connect/token")
+    content = ("Content-Type", "application/json; charset=UTF-8")
+    if build == "2022R1":
+        caching = (("Cache-Control", "no-store, no-cache, max-age=0"), ("Pragma", "no-cache"))
+        return Reply(200, (*caching, content, _BRANCH, *stamps), _compact(document), sized=False)
+    caching = (("Cache-Control", "no-cache, no-store"), ("Pragma", "no-cache"))
+    user = (_BRANCH, ("Set-Cookie", "Locale=TimeZone=GMTE0000U&Culture=en-US; path=/"))
+    further = (("Expires", "-1"), ("Vary", "Accept-Encoding"), *user, *user, *stamps)
+    if "gzip" not in accept_encoding:
+        return Reply(200, (*caching, content, *further), _compact(document))
+    compressed = (content, ("Content-Encoding", "gzip"))
+    return Reply(200, (*caching, *compressed, *further), gzip.compress(_compact(document)))
+
+
+def token_error(error: str, description: str | None) -> Reply:
+    """A refusal of the identity server: always status 400 (reported by live instances)."""
+    document = {"error": error} if description is None else {"error": error, "error_description": description}
+    caching = (("Cache-Control", "no-cache, no-store"), ("Pragma", "no-cache"))
+    return Reply(400, (*caching, ("Content-Type", "application/json; charset=UTF-8")), _compact(document))
+
+
+def identity(document: Mapping[str, object] | None) -> Reply:
+    """A document of the identity server, or its empty 200."""
+    if document is None:
+        return Reply(200, (("Cache-Control", "no-cache, no-store"),))
+    return Reply(200, (("Content-Type", "application/json; charset=UTF-8"),), _compact(document))
+
+
+def signed_in(session_id: str | None, ticket: str) -> Reply:
+    """A cookie sign-in, with every cookie twice as recorded; no session id for one who holds it already."""
+    fresh = (_session_cookie(session_id),) if session_id else ()
+    cookies = (*fresh, ("Set-Cookie", f".ASPXAUTH={ticket}; path=/; HttpOnly"), _BRANCH, _locale())
+    return Reply(204, (*_PRIVATE, *cookies, *cookies, *_request_cookies("~/entity/auth/login")))
+
+
+def signed_out(build: str, by_cookie: bool) -> Reply:
+    """A sign-out. 2022R1 answered a bearer with a fresh session id; the others take the cookies back."""
+    if build == "2022R1" and not by_cookie:
+        given: Headers = (_session_cookie(new_session_id()),) * 2
+    else:
+        year_ago = _cookie_date(datetime.now(UTC) - timedelta(days=365))
+        back = (
+            ("Set-Cookie", ".ASPXAUTH=; expires=Mon, 11-Oct-1999 20:00:00 GMT; path=/; HttpOnly"),
+            ("Set-Cookie", f"ASP.NET_SessionId=; expires={year_ago}; path=/"),
+        )
+        given = (_locale(), _BRANCH, _locale(), _BRANCH, *back, _locale(), _BRANCH, *back)
+    return Reply(204, (*_PRIVATE, *given, *_request_cookies("~/entity/auth/logout")))
+
+
+def new_session_id() -> str:
+    """An ASP.NET session id: 24 lower-case letters and digits."""
+    return "".join(secrets.choice(ascii_lowercase + digits) for _ in range(24))
+
+
+def required_length() -> Reply:
+    """A POST without Content-Length, which IIS refuses (reported by live instances)."""
+    return html(
+        411,
+        pages.iis_page(
+            "Length Required", "HTTP Error 411. The request must be chunked or have a content length."
+        ),
+    )
+
+
+def _session_cookie(session_id: str) -> tuple[str, str]:
+    return ("Set-Cookie", f"ASP.NET_SessionId={session_id}; path=/; HttpOnly; SameSite=Lax")
+
+
+def _locale() -> tuple[str, str]:
+    expires = _cookie_date(datetime.now(UTC) + timedelta(days=3))
+    return ("Set-Cookie", f"Locale=Culture=en-US&TimeZone=GMTP0300M; expires={expires}; path=/")
+
+
+def _request_cookies(path: str) -> Headers:
+    """The cookies that name and time a write or sign-in."""
+    ticks = time.time_ns() // 100 + _TICKS_AT_EPOCH
+    return (
+        ("Set-Cookie", f"requestid={secrets.token_hex(16).upper()}; path=/"),
+        ("Set-Cookie", f"requeststat=+st:74+sc:{path}+start:{ticks}+tg:; path=/"),
+    )
+
+
+def _cookie_date(moment: datetime) -> str:
+    """The date form of IIS's cookies: `Mon, 01-Mar-2021 17:38:01 GMT`."""
+    day, rest = format_datetime(moment, usegmt=True).split(", ")
+    return f"{day}, {rest.replace(' ', '-', 2)}"
+
+
+def _compact(document: object) -> bytes:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()

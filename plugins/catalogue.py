@@ -1,0 +1,221 @@
+"""The entities of the vendor's Default endpoint, and the fields that name their records.
+
+For versions 20.200.001 to 24.200.001 the list is complete, so an entity that it lacks is refused before it
+reaches the ERP. Of other versions and other endpoints only the ERP knows what they hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from difflib import get_close_matches
+
+from worker.errors import EntityUnknown
+from worker.handler import Endpoint
+
+OLDEST, NEWEST = (20, 200, 1), (24, 200, 1)
+
+ENTITIES: dict[str, tuple[str, ...]] = {
+    "Account": ("AccountCD",),
+    "AccountDetailsForPeriodInquiry": (),
+    "AccountGroup": ("AccountGroupID",),
+    "AccountSummaryInquiry": (),
+    "Activity": (),
+    "AllocationRule": (),
+    "AmazonStore": (),
+    "Appointment": ("ServiceOrderType", "AppointmentNbr"),
+    "AttributeDefinition": ("AttributeID",),
+    "BigCommerceStores": (),
+    "Bill": ("Type", "ReferenceNbr"),
+    "Budget": (),
+    "BusinessAccount": ("BusinessAccountID",),
+    "Carrier": (),
+    "Case": ("CaseID",),
+    "CashSale": (),
+    "CashTransaction": (),
+    "ChangeOrder": ("RefNbr",),
+    "ChangeOrderClass": (),
+    "Check": ("Type", "ReferenceNbr"),
+    "CommonTask": (),
+    "CompaniesStructure": (),
+    "CompanyFinancialPeriod": (),
+    "Contact": ("ContactID",),
+    "ContractUsage": (),
+    "CostCode": ("CostCodeID",),
+    "Currency": ("CurrencyID",),
+    "Customer": ("CustomerID",),
+    "CustomerClass": ("ClassID",),
+    "CustomerLocation": (),
+    "CustomerPaymentMethod": (),
+    "CustomerPriceClass": ("PriceClassID",),
+    "DeductionBenefitCode": (),
+    "Discount": (),
+    "DiscountCode": (),
+    "EarningTypeCode": (),
+    "Email": (),
+    "EmailProcessing": (),
+    "Employee": ("EmployeeID",),
+    "EmployeePayrollClass": (),
+    "EmployeePayrollSettings": (),
+    "Event": (),
+    "ExpenseClaim": ("RefNbr",),
+    "ExpenseReceipt": (),
+    "ExternalCommitment": (),
+    "FOBPoint": ("FOBPointID",),
+    "FinancialPeriod": (),
+    "FinancialYear": (),
+    "InventoryAdjustment": ("ReferenceNbr",),
+    "InventoryAllocationInquiry": (),
+    "InventoryIssue": ("ReferenceNbr",),
+    "InventoryQuantityAvailable": (),
+    "InventoryReceipt": ("ReferenceNbr",),
+    "InventorySummaryInquiry": (),
+    "Invoice": ("Type", "ReferenceNbr"),
+    "ItemClass": ("ClassID",),
+    "ItemSalesCategory": ("CategoryID",),
+    "ItemWarehouse": (),
+    "JournalTransaction": (),
+    "KitAssembly": (),
+    "KitSpecification": ("KitInventoryID", "RevisionID"),
+    "LaborCostRate": (),
+    "Lead": ("LeadID",),
+    "Ledger": ("LedgerID",),
+    "LotSerialClass": ("ClassID",),
+    "NonStockItem": ("InventoryID",),
+    "Opportunity": ("OpportunityID",),
+    "PTOBank": (),
+    "PayGroup": (),
+    "PayPeriod": (),
+    "Payment": ("Type", "ReferenceNbr"),
+    "PaymentMethod": ("PaymentMethodID",),
+    "PayrollBatch": (),
+    "PayrollUnionLocal": (),
+    "PayrollWCCCode": (),
+    "PhysicalInventoryCount": (),
+    "PhysicalInventoryReview": ("ReferenceNbr",),
+    "ProFormaInvoice": (),
+    "Project": ("ProjectID",),
+    "ProjectBilling": (),
+    "ProjectBillingRules": (),
+    "ProjectBudget": (),
+    "ProjectTask": ("ProjectID", "ProjectTaskID"),
+    "ProjectTemplate": ("ProjectTemplateID",),
+    "ProjectTemplateTask": (),
+    "ProjectTransaction": ("Module", "ReferenceNbr"),
+    "PurchaseOrder": ("Type", "OrderNbr"),
+    "PurchaseReceipt": ("Type", "ReceiptNbr"),
+    "SalesInvoice": ("Type", "ReferenceNbr"),
+    "SalesOrder": ("OrderType", "OrderNbr"),
+    "SalesPriceWorksheet": (),
+    "SalesPricesInquiry": (),
+    "Salesperson": ("SalespersonID",),
+    "ServiceOrder": ("ServiceOrderType", "ServiceOrderNbr"),
+    "ShipVia": ("CarrierID",),
+    "Shipment": ("ShipmentNbr",),
+    "ShippingBox": ("BoxID",),
+    "ShippingTerm": ("TermID",),
+    "ShippingZones": ("ZoneID",),
+    "ShopifyStore": (),
+    "StatementCycle": (),
+    "StockItem": ("InventoryID",),
+    "StorageDetailsByLocationInquiry": (),
+    "StorageDetailsInquiry": (),
+    "Subaccount": ("SubaccountCD",),
+    "Subcontract": (),
+    "Task": (),
+    "Tax": ("TaxID",),
+    "TaxCategory": ("TaxCategoryID",),
+    "TaxReportingSettings": (),
+    "TaxZone": ("TaxZoneID",),
+    "TemplateItems": (),
+    "TimeEntry": (),
+    "TransferOrder": ("ReferenceNbr",),
+    "TrialBalance": (),
+    "UnionLocal": (),
+    "UnitsOfMeasure": (),
+    "Vendor": ("VendorID",),
+    "VendorClass": ("ClassID",),
+    "VendorPriceWorksheet": (),
+    "VendorPricesInquiry": (),
+    "Warehouse": ("WarehouseID",),
+    "WorkCalendar": (),
+    "WorkClassCompensationCode": (),
+    "WorkLocation": (),
+}
+"""The top-level entities in the endpoint's metadata, each with its key fields in the order of the URL.
+
+Key fields are those recorded, those documented, or the only key of the entity's form. They are empty where the key
+is a GUID, which a URL takes for the record's id, and where nobody has shown the order of several.
+"""
+
+RETIRED = frozenset(
+    {
+        "AllocationRule",
+        "CommonTask",
+        "ProjectBilling",
+        "ProjectBillingRules",
+        "StatementCycle",
+        "TrialBalance",
+    }
+)
+"""Those that the oldest version has and the newest lacks."""
+
+ADDED = frozenset(
+    {
+        "AmazonStore",
+        "BigCommerceStores",
+        "CashTransaction",
+        "DeductionBenefitCode",
+        "EarningTypeCode",
+        "EmployeePayrollClass",
+        "EmployeePayrollSettings",
+        "InventoryIssue",
+        "InventoryQuantityAvailable",
+        "PTOBank",
+        "PayGroup",
+        "PayPeriod",
+        "PayrollBatch",
+        "PayrollUnionLocal",
+        "PayrollWCCCode",
+        "ShopifyStore",
+        "Subcontract",
+        "TemplateItems",
+        "WorkCalendar",
+        "WorkLocation",
+    }
+)
+"""Those that the newest version has and the oldest lacks."""
+
+
+def key_fields(entity: str, endpoint: Endpoint) -> tuple[str, ...]:
+    """The key fields of an entity; empty where they are not known for sure.
+
+    Raises EntityUnknown where the endpoint surely has no such entity, with names that are like it.
+    """
+    if endpoint.name != "Default":
+        return ()
+    lacking = _lacking(endpoint.version)
+    if lacking is not None and (entity not in ENTITIES or entity in lacking):
+        known = ENTITIES.keys() - lacking
+        raise EntityUnknown(
+            f"Default/{endpoint.version} has no entity {entity!r}{_like(entity, known)}", "entity"
+        )
+    return ENTITIES.get(entity, ())
+
+
+def _lacking(version: str) -> frozenset[str] | None:
+    """Which of the entities the version lacks; None where the catalogue does not cover the version.
+
+    Which of the versions between added or retired an entity is not recorded, so each may have it.
+    """
+    numbers = tuple(int(number) for number in version.split("."))
+    if numbers == OLDEST:
+        return ADDED
+    if numbers == NEWEST:
+        return RETIRED
+    return frozenset() if OLDEST < numbers < NEWEST else None
+
+
+def _like(entity: str, known: Collection[str]) -> str:
+    by_lower = {name.lower(): name for name in known}
+    like = [by_lower[name] for name in get_close_matches(entity.lower(), by_lower)]
+    return f"; did you mean {' or '.join(like)}?" if like else "; names are case-sensitive, as in SalesOrder"

@@ -1,0 +1,25 @@
+"""Any entity that has no handler of its own, with all its fields and no details unless the job names them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from plugins import catalogue
+from worker.erp.client import Erp
+from worker.handler import Endpoint, Handler
+from worker.job import Page, Query
+from worker.strategies import batches
+
+
+class Entity(Handler):
+    """The key fields are those of the catalogue."""
+
+    entity = "Entity"
+
+    def key_fields(self, entity: str, endpoint: Endpoint) -> tuple[str, ...]:
+        """As the catalogue has them. Raises EntityUnknown."""
+        return catalogue.key_fields(entity, endpoint)
+
+    def pages(self, erp: Erp, query: Query) -> Iterator[Page]:
+        """The list in batches."""
+        return batches(erp, query)

@@ -1,0 +1,129 @@
+"""The wire against the sandbox's faults: bodies bounded in bytes and time, certificates verified, secrets kept home."""
+
+from __future__ import annotations
+
+import ssl
+import tracemalloc
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from tests.erp_floor import connection_to
+from tests.sandbox_process import Sandbox, start_sandbox
+from worker.erp.deadline import Deadline
+from worker.erp.wire import MIB, Request, Wire
+from worker.errors import (
+    AnswerCut,
+    AnswerMalformed,
+    AnswerTooLarge,
+    CertificateUntrusted,
+    ErpUnreachable,
+    ExchangeTimeout,
+    WorkerError,
+)
+
+ENTITY = "/MyStoreInstance/entity"
+VERSIONS = Request(method="GET", path="/entity")
+
+
+def _send(wire: Wire, sandbox: Sandbox, fault: dict[str, object], seconds: float = 10) -> None:
+    sandbox.control("faults", {"path": ENTITY, **fault})
+    try:
+        wire.send(VERSIONS, Deadline(seconds))
+    finally:
+        wire.close()
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ({"kind": "cut", "bytes": 20}, AnswerCut),
+        ({"kind": "reset"}, AnswerCut),
+        ({"kind": "reset", "when": "after", "bytes": 20}, AnswerCut),
+        ({"kind": "gzip_bomb", "mebibytes": 64}, AnswerMalformed),
+        ({"kind": "huge", "mebibytes": 4}, AnswerTooLarge),
+        ({"kind": "delay", "seconds": 30.0}, ExchangeTimeout),
+        ({"kind": "drip", "bytes": 1, "seconds": 0.2}, ExchangeTimeout),
+    ],
+    ids=lambda value: value["kind"] if isinstance(value, dict) else value.__name__,
+)
+def test_faults(sandbox: Sandbox, fault: dict[str, object], kind: type[WorkerError]) -> None:
+    """Each way in which an answer can go wrong is one error of the tree, and none takes longer than its deadline."""
+    deadline = Deadline(10)
+    with pytest.raises(kind):
+        _send(Wire(connection_to(sandbox)), sandbox, fault, seconds=1)
+    assert deadline.remaining() > 5
+
+
+def test_bomb_takes_no_memory(sandbox: Sandbox) -> None:
+    """A body that inflates a thousandfold is refused before it is inflated."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(AnswerMalformed):
+            _send(Wire(connection_to(sandbox)), sandbox, {"kind": "gzip_bomb", "mebibytes": 256})
+        assert tracemalloc.get_traced_memory()[1] < 32 * MIB
+    finally:
+        tracemalloc.stop()
+
+
+def test_redirect_is_not_followed(sandbox: Sandbox) -> None:
+    """A redirect to another host is an answer, not an errand: the token stays here."""
+    with start_sandbox("--control") as elsewhere:
+        fault = {"kind": "redirect", "path": ENTITY, "status": 302, "location": elsewhere.url}
+        sandbox.control("faults", fault)
+        wire = Wire(connection_to(sandbox))
+        answer = wire.send(Request(method="GET", path="/entity", token=SecretStr("canary")), Deadline(5))
+        wire.close()
+        assert (answer.status, answer.location) == (302, elsewhere.url)
+        assert elsewhere.tally()["requests"] == 0
+
+
+def test_unknown_authority_is_refused(sandbox: Sandbox) -> None:
+    """A certificate that nobody vouches for is refused, with the way to trust it."""
+    wire = Wire(connection_to(sandbox, ca_file=None))
+    with pytest.raises(CertificateUntrusted, match="acuworker connect"):
+        wire.send(VERSIONS, Deadline(5))
+    wire.close()
+
+
+def test_other_host_name_is_refused(sandbox: Sandbox) -> None:
+    """A certificate for another name is refused, though its authority is trusted."""
+    other_name = sandbox.url.replace("127.0.0.1", "127.1")  # the same address
+    wire = Wire(connection_to(sandbox, url=other_name))
+    with pytest.raises(CertificateUntrusted, match="mismatch"):
+        wire.send(VERSIONS, Deadline(5))
+    wire.close()
+
+
+def test_pinned_certificate_is_trusted(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The server's own certificate will do as the ca_file, without the authority above it."""
+    host, port = sandbox.url.split("/")[2].split(":")
+    pinned = tmp_path / "pinned.pem"
+    pinned.write_text(ssl.get_server_certificate((host, int(port)), ca_certs=sandbox.ca_file))
+    wire = Wire(connection_to(sandbox, ca_file=pinned))
+    assert wire.send(VERSIONS, Deadline(5)).status == 200
+    wire.close()
+
+
+def test_nobody_there(sandbox: Sandbox) -> None:
+    """An address where nobody listens is named as unreachable."""
+    wire = Wire(connection_to(sandbox, url="https://127.0.0.1:9/Site"))
+    with pytest.raises(ErpUnreachable, match=r"https://127\.0\.0\.1:9"):
+        wire.send(VERSIONS, Deadline(5))
+    wire.close()
+
+
+def test_cookies_are_refused(sandbox: Sandbox) -> None:
+    """Cookies that the ERP sets are not sent back: under OAuth the session lives in the token."""
+    wire = Wire(connection_to(sandbox))
+    wire.send(VERSIONS, Deadline(5))
+    wire.send(VERSIONS, Deadline(5))
+    assert not wire._client.cookies.jar
+    wire.close()
+
+
+def test_token_is_in_no_repr() -> None:
+    """Neither a token nor a form shows in the repr of a request."""
+    request = Request(method="POST", path="/", form={"password": "canary"}, token=SecretStr("canary"))
+    assert "canary" not in repr(request)

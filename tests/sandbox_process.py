@@ -1,0 +1,108 @@
+"""The sandbox as a process of its own, for tests: start it, look into its event log, hurt it, stop it."""
+
+import json
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """A running sandbox. `url` ends with the site; `http` trusts its authority and has no base URL."""
+
+    url: str
+    ca_file: str
+    tenant: str
+    username: str
+    password: str
+    client_id: str
+    client_secret: str
+    pid: int
+    process: subprocess.Popen[str]
+    http: httpx.Client
+
+    def context(self) -> ssl.SSLContext:
+        """Client settings that trust the sandbox's authority and nothing else."""
+        return ssl.create_default_context(cafile=self.ca_file)
+
+    def control(self, path: str, body: object = None, method: str = "POST") -> Any:
+        """Call the control API at `path`, below /_sandbox/; returns its JSON. Needs the option --control."""
+        content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        origin = httpx.URL(self.url).join("/_sandbox/")
+        response = self.http.request(method, origin.join(path), content=content)
+        response.raise_for_status()
+        return response.json()
+
+    def tally(self) -> dict[str, Any]:
+        """The figures by which clients are judged (deploy/sandbox/events.py)."""
+        result: dict[str, Any] = self.control("tally", method="GET")
+        return result
+
+    def events(self, since: int = 0) -> list[dict[str, Any]]:
+        """The events with a number above `since`."""
+        result: list[dict[str, Any]] = self.control(f"events?since={since}", method="GET")
+        return result
+
+    def token(self, scope: str = "api") -> str:
+        """A new access token by the password grant."""
+        form = {
+            "grant_type": "password",
+            "client_id": self.client_id,
+            "client_secret": self.client_secret,
+            "username": self.username,
+            "password": self.password,
+            "scope": scope,
+        }
+        response = self.http.post(f"{self.url}/identity/connect/token", data=form)
+        response.raise_for_status()
+        return str(response.json()["access_token"])
+
+
+@contextmanager
+def start_sandbox(*arguments: str, timeout: float = 20.0) -> Iterator[Sandbox]:
+    """Run `python -m deploy.sandbox` with these arguments; it is stopped on leaving.
+
+    Raises RuntimeError when it ends, or is killed after `timeout` seconds, before it says where it is.
+    """
+    command = [sys.executable, "-m", "deploy.sandbox", *arguments]
+    with ExitStack() as stack:
+        process = stack.enter_context(subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True))
+        stack.callback(_stop, process)
+        facts = json.loads(_first_line(process, timeout))
+        context = ssl.create_default_context(cafile=facts["ca_file"])
+        http = stack.enter_context(httpx.Client(verify=context, trust_env=False, timeout=30.0))
+        yield Sandbox(**facts, pid=process.pid, process=process, http=http)
+
+
+def _first_line(process: "subprocess.Popen[str]", timeout: float) -> str:
+    """What the process says first."""
+    if process.stdout is None:
+        raise RuntimeError("the sandbox was started without a pipe for its output")
+    watchdog = threading.Timer(timeout, process.kill)
+    watchdog.start()
+    try:
+        line = process.stdout.readline()
+    finally:
+        watchdog.cancel()
+    if not line:
+        raise RuntimeError(f"the sandbox ended with {process.wait()} before it said where it is")
+    return line
+
+
+def _stop(process: "subprocess.Popen[str]") -> None:
+    """End the process: asked first, then killed."""
+    process.terminate()
+    try:
+        process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
