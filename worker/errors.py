@@ -61,6 +61,11 @@ class WorkerError(Exception):
         return f"{self.field}: {self.message}" if self.field else self.message
 
     @property
+    def line(self) -> str:
+        """All of it in one line, without what could steer a terminal: parts of it may be a stranger's words."""
+        return " ".join("".join(char if char.isprintable() else " " for char in str(self)).split())
+
+    @property
     def code(self) -> str:
         """The name that callers may act on."""
         return type(self).__name__

@@ -12,6 +12,7 @@ from deploy.sandbox.faults import Manner
 from deploy.sandbox.replies import Reply
 
 _CHUNK = 65_536  # bytes
+_FAREWELL = 1.0  # seconds that a client has to answer the end of TLS
 _BODILESS = frozenset({204, 304})
 
 
@@ -72,5 +73,7 @@ async def _break_off(manner: Manner, scope: Scope, receive: Receive) -> None:
         transport.abort()
     else:
         transport.close()
+    closing = asyncio.get_running_loop().call_later(_FAREWELL, transport.abort)
     while (await receive())["type"] != "http.disconnect":
         pass
+    closing.cancel()

@@ -2,13 +2,16 @@
 
 import json
 import signal
+import socket
 import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -171,11 +174,35 @@ def test_a_connection_reset(sandbox: Sandbox, token: str, how: dict[str, Any], s
     """The connection is reset before the work, after it, or amid the body."""
     arm(sandbox, "reset", **how)
     since = sandbox.events()[-1]["n"]
-    with pytest.raises(httpx.ReadError, match="reset by peer"):
+    with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
         read(sandbox, token)
     kinds = [event["kind"] for event in sandbox.events(since)]
     assert kinds.count("start") == started
     assert kinds[-1] == "end"
+
+
+@pytest.mark.parametrize(("kind", "end"), [("reset", "reset"), ("cut", "closed")])
+def test_how_a_connection_ends(sandbox: Sandbox, kind: str, end: str) -> None:
+    """A reset is one of TCP, seen below TLS; a cut connection is closed in order."""
+    sandbox.control("faults", {"kind": kind, "when": "after"})
+    address = urlsplit(sandbox.url)
+    with ExitStack() as stack:
+        tcp = stack.enter_context(socket.create_connection((address.hostname, address.port), timeout=10))
+        below = stack.enter_context(tcp.dup())
+        tls = stack.enter_context(sandbox.context().wrap_socket(tcp, server_hostname=address.hostname))
+        tls.sendall(f"GET {address.path}/entity HTTP/1.1\r\nHost: here\r\n\r\n".encode())
+        below.settimeout(10)
+        assert _end_of(below) == end
+
+
+def _end_of(connection: socket.socket) -> str:
+    """How the other side ends a connection."""
+    try:
+        while connection.recv(4096):
+            pass
+    except ConnectionResetError:
+        return "reset"
+    return "closed"
 
 
 def test_a_dripping_body(sandbox: Sandbox, token: str) -> None:

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from tests.erp_floor import Floors, connection_to, erp_of, settings_for
 from tests.sandbox_process import Sandbox, start_sandbox
+from worker.bootsteps import Heartbeat
 from worker.erp.client import Erp
 from worker.errors import (
     DeadlineExceeded,
@@ -60,16 +61,12 @@ def test_last_to_leave_signs_out(sandbox: Sandbox, store_url: str, floors: Floor
     settings = settings_for(connection_to(sandbox), store_url)
     first, last = floors.start(settings, "first"), floors.start(settings, "last")
     _orders(erp_of(first))
-    beating = threading.Event()
-    other = threading.Thread(target=lambda: [last.beat() for _ in iter(lambda: beating.wait(0.2), True)])
     last.beat()
-    other.start()
-    try:
-        first.close()
-        assert sandbox.tally()["open_sessions"] == 1
-    finally:
-        beating.set()
-        other.join()
+    beating = Heartbeat("test", 0.2, last.beat)
+    beating.start()
+    first.close()
+    beating.stop()
+    assert sandbox.tally()["open_sessions"] == 1
     last.close()
     kinds = [event["kind"] for event in sandbox.events()]
     assert sandbox.tally()["open_sessions"] == 0

@@ -1,0 +1,38 @@
+# make demo: see it work.  make test: see it proven.  Both set up what they need in .venv.
+.PHONY: help demo test lint unit integration acceptance requirements clean
+BIN := .venv/bin
+
+help:
+	@echo "make demo          the three questions of the course, answered by a worker and a stand-in ERP"
+	@echo "make test          linters, types and every test (under five minutes on two cores)"
+	@echo "make lint          ruff and mypy alone"
+	@echo "make unit | integration | acceptance    one kind of test"
+	@echo "make requirements  pin the dependencies of pyproject.toml again (needs uv)"
+	@echo "make clean         remove .venv and caches (var/ is left alone)"
+
+demo: ready
+	@$(BIN)/python -m deploy.demo
+
+test: lint
+	@$(BIN)/python -m pytest -n 4 --dist loadgroup -q
+
+lint: ready
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+unit integration acceptance: ready
+	@$(BIN)/python -m pytest -q tests/$@
+
+.PHONY: ready
+ready:
+	@deploy/bootstrap.sh
+
+UV := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header --quiet
+requirements:
+	$(UV) -o requirements.txt
+	$(UV) --all-extras -o requirements-dev.txt
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,116 @@
+"""Secrets as canaries: after jobs that went well and badly in every way, no sink holds one of them."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import cast
+
+import pytest
+import redis
+
+from tests.erp_floor import connection_to
+from tests.installation import Installation, Service, eventually, install
+from tests.sandbox_process import Sandbox
+from worker.errors import WorkerError
+
+ENTITY = "/MyStoreInstance/entity/Default"
+GOOD = [
+    {"entity": "SalesOrder", "page_size": 2},
+    {"entity": "Payment"},
+    {"entity": "StockItem", "keys": ["AAMACHINE1"], "attachments": True},
+    {"entity": "Customer", "values": "wire"},
+]
+BAD = [
+    {"entity": "Nonsense"},
+    {"entity": "SalesOrder", "filter": "Nope eq 1"},
+    {"entity": "SalesOrder", "select": ["Nope"]},
+    {"entity": "SalesOrder", "keys": ["SO", "none"]},
+]
+FAULTS: list[dict[str, object]] = [
+    {"kind": "status", "status": 403, "body": '{"message": "You have insufficient rights."}'},
+    {"kind": "status", "status": 500, "body": '{"message": "An error", "stackTrace": "at X"}', "times": 5},
+    {"kind": "html"},
+    {"kind": "cut", "bytes": 50},
+    {"kind": "redirect", "location": "https://elsewhere.invalid/"},
+    {"kind": "malformed"},
+]
+
+
+def _token(installation: Installation) -> str:
+    """The access token in the store, decrypted with the installation's key."""
+    with redis.Redis.from_url(installation.settings.store) as store:
+        kept = cast(bytes | None, store.hget("acuworker:default:slot:1", "token"))
+    assert kept is not None
+    return installation.settings.cipher().decrypt(kept).decode()
+
+
+def _everything_in(store_url: str) -> bytes:
+    with redis.Redis.from_url(store_url) as store:
+        keys = cast(list[bytes], store.keys("*"))
+        return b"\n".join(cast(bytes, store.dump(key)) for key in keys)
+
+
+def _ends(service: Service, job: object) -> str:
+    """What Celery tells a caller of a job's end: its result, or its error with everything around it."""
+    result = service.send(job, lane="bulk")
+    result.get(timeout=60, propagate=False)
+    return f"{result.result!r} {result.traceback} {result._get_task_meta()}"
+
+
+def test_no_sink_holds_a_secret(sandbox: Sandbox) -> None:
+    """Password, client secret and tokens are in no log at debug, result, store, file, process list or error text."""
+    connection = connection_to(sandbox, max_per_minute=0)
+    with install(default=connection) as installation, installation.service() as service:
+        worker = installation.start_worker()
+        told = [_ends(service, job) for job in [*GOOD, *BAD]]
+        tokens = {_token(installation)}
+        processes = subprocess.run(["ps", "-ef"], capture_output=True, text=True, check=True).stdout
+        sandbox.control("revoke-tokens")
+        told += [_ends(service, GOOD[0])]
+        tokens.add(_token(installation))
+        for fault in FAULTS:
+            sandbox.control("faults", {"path": ENTITY, **fault})
+            told.append(_ends(service, GOOD[0]))
+        stored = _everything_in(installation.settings.store)
+        worker.stop()
+        assert len(tokens) == 2
+        canaries = {sandbox.password, sandbox.client_secret, *tokens}
+        sinks = {"results": "".join(told).encode(), "ps": processes.encode(), "store": stored}
+        for path in installation.directory.rglob("*"):
+            if path.is_file() and path.name != "connections.toml":
+                sinks[str(path)] = path.read_bytes()
+        assert b"exchange" in sinks[str(worker._log)]
+        found = [
+            (name, canary) for name, sink in sinks.items() for canary in canaries if canary.encode() in sink
+        ]
+        assert found == []
+
+
+def test_a_refused_sign_in_tells_no_secret(sandbox: Sandbox) -> None:
+    """What a caller reads of a refused sign-in names neither the password nor the client's secret."""
+    sandbox.control("account", {"locked": True}, method="PATCH")
+    with install(default=connection_to(sandbox)) as installation, installation.service() as service:
+        installation.start_worker()
+        result = service.send({"entity": "SalesOrder", "deadline_seconds": 3})
+        with pytest.raises(WorkerError) as raised:
+            result.get(timeout=30)
+        assert sandbox.password not in f"{raised.value!r}{result.traceback}"
+        assert sandbox.client_secret not in f"{raised.value!r}{result.traceback}"
+
+
+def test_rows_of_the_store_are_there_to_search(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The search above would find a secret: what the store holds of a job is seen by it."""
+    with install(default=connection_to(sandbox)) as installation, installation.service() as service:
+        installation.start_worker()
+        job = {
+            "entity": "SalesOrder",
+            "filter": "OrderNbr eq :canary",
+            "params": {"canary": "seen-in-the-store"},
+        }
+        service.send(job).get(timeout=30)
+
+        def seen() -> None:
+            assert b"seen-in-the-store" in _everything_in(installation.settings.store)
+
+        eventually(seen, AssertionError)

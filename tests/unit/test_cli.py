@@ -1,0 +1,189 @@
+"""The command line: what options become, what is refused before anything is asked of the store, and the schemas."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from click.testing import CliRunner, Result
+from pydantic import BaseModel
+
+from worker import telemetry
+from worker.cli import how_far, job_fields, main
+from worker.job import Job, Manifest
+from worker.job import Result as JobResult
+from worker.jobstore import JobState, State
+
+UNSAID: dict[str, Any] = {
+    "entity": None,
+    "keys": (),
+    "texts": (),
+    "values_as_json": (),
+    "select": (),
+    "expand": (),
+    "custom": (),
+    "attachments": False,
+}
+
+
+@pytest.fixture(autouse=True)
+def _logging() -> Iterator[None]:
+    """Logging is as it was afterwards."""
+    root, kept = logging.getLogger(), {name: logging.getLogger(name).level for name in telemetry.QUIET}
+    handlers, level = root.handlers, root.level
+    yield
+    root.handlers = handlers
+    root.setLevel(level)
+    for name, was in kept.items():
+        logging.getLogger(name).setLevel(was)
+    structlog.reset_defaults()
+
+
+def run(*arguments: str, stdin: str = "") -> Result:
+    """Run a command of which no store or ERP will be asked."""
+    return CliRunner().invoke(main, arguments, input=stdin, catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "job"),
+    [
+        ({}, {}),
+        ({"entity": "SalesOrder"}, {"entity": "SalesOrder"}),
+        ({"keys": ("SO", "000001")}, {"keys": ["SO", "000001"]}),
+        ({"texts": ("id=a=b", "empty=")}, {"params": {"id": "a=b", "empty": ""}}),
+        ({"texts": ("n=5",), "values_as_json": ("m=5",)}, {"params": {"n": "5", "m": 5}}),
+        (
+            {"values_as_json": ('day={"date": "2026-01-31"}', "none=null", "yes=true")},
+            {"params": {"day": {"date": "2026-01-31"}, "none": None, "yes": True}},
+        ),
+        ({"select": ("A,B", " C , ")}, {"select": ["A", "B", "C"]}),
+        ({"expand": ("Details",), "custom": ("A.B",)}, {"expand": ["Details"], "custom": ["A.B"]}),
+        ({"select": ("",), "limit": 0}, {"select": [], "limit": 0}),
+        ({"attachments": True, "limit": 3, "lane": None}, {"attachments": True, "limit": 3}),
+    ],
+)
+def test_options_become_a_job(options: dict[str, Any], job: dict[str, Any]) -> None:
+    """A job says what the options say, and nothing of what they leave out."""
+    assert job_fields(**(UNSAID | options)) == job
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["submit"], "error: entity: Field required"),
+        (["submit", "SalesOrder", "--key", ""], "error: keys.0: a key must not be empty"),
+        (["submit", "SalesOrder", "--key", ".."], "error: keys.0: a key must not be '.' or '..'"),
+        (
+            ["submit", "A", "--key", "x", "--filter", "B eq 1"],
+            "error: keys: give keys or a filter, not both",
+        ),
+        (
+            ["submit", "A", "--param", "x=1"],
+            "error: params: parameters belong to a filter, and there is none",
+        ),
+        (
+            ["submit", "A", "--page-size", "5001"],
+            "error: page_size: Input should be less than or equal to 5000",
+        ),
+        (["submit", "no name"], "error: entity: String should match pattern '^[A-Za-z_][A-Za-z0-9_]*$'"),
+    ],
+)
+def test_a_bad_job_is_refused_in_one_line(arguments: list[str], line: str) -> None:
+    """A job that cannot be done ends the command with status 1 and one line that names the field."""
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.splitlines() == [line]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "reason"),
+    [
+        (["submit", "A", "--param", "x"], "", "'x' is not NAME=VALUE"),
+        (["submit", "A", "--param", "=x"], "", "'=x' is not NAME=VALUE"),
+        (["submit", "A", "--param-json", "x={"], "", "not JSON"),
+        (["submit", "--json", "-"], "[1]", "a job is a JSON object"),
+        (["submit", "--json", "-"], "[" * 100_000, "not JSON"),
+        (["submit", "A", "--lane", "fast"], "", "'fast' is not one of"),
+        (["submit", "A", "--output", "x"], "", "--output needs --wait"),
+        (["result"], "", "Missing argument 'ID'"),
+    ],
+)
+def test_a_wrong_option_is_a_usage_error(arguments: list[str], stdin: str, reason: str) -> None:
+    """An option that cannot be read ends the command with status 2, and says which it is."""
+    result = run(*arguments, stdin=stdin)
+    assert result.exit_code == 2
+    assert reason in " ".join(result.stderr.split())
+
+
+def test_options_add_to_a_job_in_json() -> None:
+    """What an option says takes the place of what the file says, and only that."""
+    result = run("submit", "--json", "-", "--page-size", "0", stdin='{"entity": "A", "page_size": 5}')
+    assert "page_size: Input should be greater than or equal to 1" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "model"), [([], Job), (["--result"], JobResult), (["--manifest"], Manifest)]
+)
+def test_the_schemas_are_published(option: list[str], model: type[BaseModel]) -> None:
+    """job-schema prints the JSON Schema of jobs, results and manifests."""
+    schema = json.loads(run("job-schema", *option).stdout)
+    assert schema == model.model_json_schema()
+    assert schema["additionalProperties"] is False
+
+
+@pytest.mark.parametrize(
+    ("state", "waiting_for", "said"),
+    [
+        (State.ACCEPTED, None, "waiting for a worker"),
+        (State.RUNNING, None, "3 pages, 1,500 records"),
+        (State.WAITING, "the license is full", "3 pages, 1,500 records; waiting: the license is full"),
+    ],
+)
+def test_a_watcher_is_told_how_far_a_job_is(state: State, waiting_for: str | None, said: str) -> None:
+    """The progress line says pages and records, and what a job waits for."""
+    view = JobState(
+        job_id="a",
+        state=state,
+        entity="SalesOrder",
+        connection="default",
+        accepted_at=0.0,
+        started_at=None,
+        finished_at=None,
+        attempts=1,
+        pages=3,
+        records=1500,
+        waiting_for=waiting_for,
+        error=None,
+    )
+    assert how_far(view) == said
+
+
+def test_the_command_line_loads_no_http_client() -> None:
+    """Submitting a job costs no import of the ERP floor, nor of what only connect and doctor need."""
+    told = "import sys, worker.cli; print([name for name in ('httpx', 'worker.erp', 'tomlkit') if name in sys.modules])"
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", told], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_an_error_cannot_steer_the_terminal() -> None:
+    """What a stranger's words in an error hold is shown in one line, without control characters."""
+    result = run("submit", "--json", "-", stdin='{"entity": "A", "a\\u001b[2J\\nerror: b": 1}')
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: a [2J error: b: no such field")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_every_command_has_help() -> None:
+    """Every command says in a line what it is for."""
+    for name, command in main.commands.items():
+        result = run(name, "--help")
+        assert result.exit_code == 0
+        assert command.help

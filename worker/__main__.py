@@ -1,0 +1,5 @@
+"""``python -m worker`` is ``acuworker``."""
+
+from worker.cli import main
+
+main()

@@ -1,0 +1,160 @@
+"""The life cycle of the ERP floor inside a Celery worker: built before the pool, given up after it.
+
+What is wrong with the settings or a handler ends the worker with one line that says so, before it takes any job.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import redis
+import structlog
+from celery import bootsteps
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.retry import Retry
+
+from worker.blobs import BlobStore
+from worker.erp.gateway import Gateway
+from worker.errors import Misconfigured, StoreUnavailable
+from worker.jobstore import JobStore
+from worker.publisher import Publisher
+from worker.registry import Registry
+from worker.runner import Runner
+from worker.settings import PARENT_FD, Settings
+from worker.tasks import Retrieve
+
+log = structlog.get_logger(__name__)
+
+POOLS = frozenset({"celery.concurrency.thread", "celery.concurrency.solo"})
+"""Pools of one process. A forked one would copy open connections, and a green one would block on them."""
+
+SESSION_BEAT_SECONDS = 1.0
+JOB_BEAT_SECONDS = 5.0
+
+STORE_TIMEOUT_SECONDS = 5.0
+"""A store that is silent for so long is taken to be gone; longer than any wait that is asked of it."""
+
+
+class ErpStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
+    """Builds the ERP floor and the task on it; the first step to start and the last to stop."""
+
+    def __init__(self, worker: Any, **options: object) -> None:
+        super().__init__(worker, **options)
+        self._gateway: Gateway | None = None
+        self._heartbeats: tuple[Heartbeat, ...] = ()
+
+    def include(self, worker: Any) -> bool:
+        """Come first, so that shutdown, which goes through the steps in reverse, signs out last."""
+        worker.steps.insert(0, self)
+        return True
+
+    def start(self, worker: Any) -> None:
+        """Build what the task stands on, and begin to say that this worker lives."""
+        try:
+            check_pool(worker.pool_cls)
+            self._build(worker)
+        except Misconfigured as error:
+            log.critical("the worker does not start", reason=str(error))
+            raise SystemExit(1) from None
+        for heartbeat in self._heartbeats:
+            heartbeat.start()
+        watch_parent(os.environ)
+
+    def _build(self, worker: Any) -> None:
+        settings = Settings.load()
+        settings.cipher()  # a missing key is found now, not by the first job
+        store = open_store(settings)
+        owner = f"{worker.hostname}/{secrets.token_hex(4)}"
+        gateway = Gateway(settings, store, owner)
+        runner = Runner(
+            settings=settings,
+            owner=owner,
+            gateway=gateway,
+            registry=Registry.load(),
+            jobs=JobStore(store),
+            publisher=Publisher(BlobStore(settings.blob_directory)),
+        )
+        worker.app.register_task(Retrieve(runner))
+        self._gateway = gateway
+        self._heartbeats = (
+            Heartbeat("sessions", SESSION_BEAT_SECONDS, gateway.beat),
+            Heartbeat("jobs", JOB_BEAT_SECONDS, runner.beat),
+        )
+
+    def close(self, worker: Any) -> None:
+        """Shutdown begins: no job makes another request, and each goes back to its queue."""
+        if self._gateway:
+            self._gateway.stop()
+
+    def stop(self, worker: Any) -> None:
+        """Nothing runs any more: give up the sessions."""
+        for heartbeat in self._heartbeats:
+            heartbeat.stop()
+        if self._gateway:
+            self._gateway.close()
+
+    terminate = stop
+
+
+class Heartbeat:
+    """Does something every so many seconds, on a thread of its own, whatever becomes of it."""
+
+    def __init__(self, name: str, seconds: float, beat: Callable[[], None]) -> None:
+        self._seconds = seconds
+        self._beat = beat
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"heartbeat-{name}", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, after the beat that is under way."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._seconds):
+            try:
+                self._beat()
+            except StoreUnavailable as error:
+                log.warning("a heartbeat was lost", heartbeat=self._thread.name, reason=str(error))
+            except Exception:
+                log.exception("a heartbeat failed", heartbeat=self._thread.name)
+
+
+def check_pool(pool: type) -> None:
+    """Raise Misconfigured for a pool that the ERP floor cannot live in."""
+    if pool.__module__ not in POOLS:
+        raise Misconfigured(
+            f"{pool.__module__} cannot share an ERP session: use --pool threads", "worker_pool"
+        )
+
+
+def open_store(settings: Settings) -> redis.Redis:
+    """A client of the store, which connects when it is first used."""
+    return redis.Redis.from_url(
+        settings.store,
+        socket_timeout=STORE_TIMEOUT_SECONDS,
+        health_check_interval=15,
+        retry=Retry(ExponentialWithJitterBackoff(base=0.1, cap=1.0), 1),
+    )
+
+
+def watch_parent(environment: Mapping[str, str]) -> None:
+    """Shut down warmly when the program that started this worker dies, if it left a pipe to tell by."""
+    if number := environment.get(PARENT_FD):
+        watcher = threading.Thread(target=_stop_at_end, args=(int(number),), name="parent", daemon=True)
+        watcher.start()
+
+
+def _stop_at_end(pipe: int) -> None:
+    os.read(pipe, 1)
+    log.warning("the program that started this worker is gone: shutting down")
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,17 @@
+"""The Celery app that ``celery -A worker`` finds.
+
+What a worker needs beyond Celery is named, not imported, so that a producer loads neither the task nor the ERP
+floor.
+"""
+
+from __future__ import annotations
+
+from celery import Celery
+from celery.signals import setup_logging
+
+from worker import telemetry
+
+app = Celery("acumatica-worker")
+app.config_from_object("celeryconfig")
+app.steps["worker"].add("worker.bootsteps:ErpStep")
+setup_logging.connect(telemetry.on_setup_logging)

@@ -1,0 +1,278 @@
+"""acuworker: the commands of an operator, and of a developer who tries a job by hand.
+
+A WorkerError ends a command with one line that says the way out, and status 1; a wrong option ends it with 2. What a
+command needs beyond the queue is imported inside it, so that submitting a job loads no HTTP client.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import IO, Any
+
+import click
+from pydantic import BaseModel
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from worker import results, telemetry
+from worker.client import Client
+from worker.errors import WorkerError
+from worker.job import Job, Lane, Manifest, Result, Values
+from worker.jobstore import JobState, State
+from worker.settings import Settings
+
+LOOK_SECONDS = 0.25
+"""How often a waiting command looks at its job."""
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+LIST: dict[str, Any] = {"multiple": True, "metavar": "A,B"}
+
+
+class _Failure(click.ClickException):
+    """A WorkerError at the command line."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(f"error: {self.message}", err=True)
+
+
+class _Commands(click.Group):
+    """A group whose commands end with one line where a WorkerError ends them."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except WorkerError as error:
+            raise _Failure(error.line) from None
+
+
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
+@click.version_option(package_name="acumatica-worker")
+def main() -> None:
+    """Retrieve data from Acumatica ERP within the limits of its license."""
+    telemetry.configure(os.environ.get("ACUWORKER_LOG_LEVEL", "WARNING"), sys.stderr)
+
+
+@main.command()
+def up() -> None:
+    """Run the workers. A private store is started too, unless another is set."""
+    from worker import supervisor
+
+    sys.exit(supervisor.up(Settings.load()))
+
+
+@main.command()
+@click.argument("entity", required=False)
+@click.option("--connection", metavar="NAME", help="A connection of the worker.  [default: default]")
+@click.option(
+    "--key", "keys", multiple=True, metavar="VALUE", help="One record's key values, in their order."
+)
+@click.option("--filter", metavar="TEXT", help="Which records, as in: CustomerID eq :customer")
+@click.option("--param", "texts", multiple=True, metavar="NAME=TEXT", help="A string for the filter's :NAME.")
+@click.option(
+    "--param-json", "values_as_json", multiple=True, metavar="NAME=JSON", help="Any other value for it."
+)
+@click.option("--select", help="Fields to return.", **LIST)
+@click.option("--expand", help="Details and linked entities to return.", **LIST)
+@click.option("--custom", help="Custom fields to return, as View.Field.", **LIST)
+@click.option("--page-size", type=int, help="Retrieve in batches of so many records.")
+@click.option("--limit", type=int, help="At most so many records.")
+@click.option("--attachments", is_flag=True, help="Retrieve the records' files too.")
+@click.option(
+    "--lane", type=click.Choice([str(lane) for lane in Lane]), help="How soon.  [default: interactive]"
+)
+@click.option(
+    "--values", type=click.Choice([str(form) for form in Values]), help="Unwrapped, or as on the wire."
+)
+@click.option("--deadline", "deadline_seconds", type=int, metavar="SECONDS", help="Give up after so long.")
+@click.option("--json", "body", type=click.File("rb"), help="The job as JSON; the other options add to it.")
+@click.option("--wait", is_flag=True, help="Wait for the job's end, and print its records.")
+@click.option("--output", type=FILE, help="With --wait: write the records to this file.")
+def submit(body: IO[bytes] | None, wait: bool, output: Path | None, **options: Any) -> None:
+    """Put a job on its queue. Print the job's id.
+
+    \b
+    acuworker submit SalesOrder --key SO --key 000001 --wait
+    acuworker submit SalesOrder --filter 'CustomerID eq :id' --param id=C000000003 --expand Details
+    """
+    if output and not wait:
+        raise click.UsageError("--output needs --wait: without it there are no records to write yet")
+    job = Job.parse(_document(body) | job_fields(**options))
+    client = _client()
+    job_id = client.submit(job)
+    # With --wait, standard output is the records'.
+    click.echo(job_id, err=wait)
+    if wait:
+        _hand_over(_wait(client, job_id), output)
+
+
+@main.command()
+@click.argument("job_id", metavar="ID")
+@click.option("--wait", is_flag=True, help="Wait for the job's end.")
+@click.option("--output", type=FILE, help="Write the records to this file, as NDJSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result itself, in place of its records.")
+def result(job_id: str, wait: bool, output: Path | None, as_json: bool) -> None:
+    """Print a job's records as NDJSON. What they cost goes to standard error."""
+    client = _client()
+    found = _wait(client, job_id) if wait else client.result(job_id)
+    if as_json:
+        click.echo(found.model_dump_json(indent=2, exclude_none=True))
+    else:
+        _hand_over(found, output)
+
+
+@main.command()
+def status() -> None:
+    """Show workers, queues, jobs and sessions. Exit with 1 if a lane has no worker."""
+    from worker import status as fleet
+
+    now = fleet.look(Settings.load())
+    Console().print(fleet.report(now))
+    sys.exit(0 if now.healthy else 1)
+
+
+@main.command()
+@click.argument("name", default="default")
+@click.option(
+    "--url", help="The instance, or any URL of it; an endpoint and its version in it are taken too."
+)
+@click.option("--endpoint", help="The endpoint.  [default: Default]")
+@click.option("--version", help="Its version.  [default: the newest that fits]")
+@click.option("--tenant", help="The tenant, as on the sign-in page.")
+@click.option("--username", help="The user of the API.")
+@click.option(
+    "--password-file", type=FILE, help="A file with the password; it is read whenever it is needed."
+)
+@click.option("--client-id", help="Of the connected application (SM303010).")
+@click.option("--client-secret-file", type=FILE, help="A file with its secret.")
+@click.option("--ca-file", type=FILE, help="Certificates to trust beside the system's, as PEM.")
+@click.option("--trust", metavar="SHA256", help="Trust the certificate with this fingerprint.")
+@click.option("--max-sessions", type=click.IntRange(1, 100), help="API sessions that we may open (SM604000).")
+@click.option(
+    "--max-per-minute", type=click.IntRange(0), help="Requests that we may make a minute; 0: no limit."
+)
+@click.option("--entity", default="Customer", show_default=True, help="What to read a record of.")
+def connect(**said: Any) -> None:
+    """Set up the connection NAME. What no option gives is asked.
+
+    It is saved in connections.toml once the ERP has taken the credentials; then a record is read. The password
+    and the client secret are asked unseen, or read from ACUWORKER_PASSWORD and ACUWORKER_CLIENT_SECRET.
+    """
+    from worker import connect as connecting
+
+    password = os.environ.get("ACUWORKER_PASSWORD")
+    client_secret = os.environ.get("ACUWORKER_CLIENT_SECRET")
+    connecting.connect(connecting.Given(password=password, client_secret=client_secret, **said))
+
+
+@main.command()
+@click.argument("names", metavar="[CONNECTION]...", nargs=-1)
+@click.option("--entity", default="Customer", show_default=True, help="What to read a record of.")
+def doctor(names: tuple[str, ...], entity: str) -> None:
+    """Check the settings, the store, the connections. Exit with 1 if anything is wrong."""
+    from worker import doctor as examining
+
+    sys.exit(0 if examining.examine(names, entity, Console()) else 1)
+
+
+@main.command()
+@click.option("--result", "model", flag_value=Result, type=click.UNPROCESSED, help="Of a result.")
+@click.option("--manifest", "model", flag_value=Manifest, type=click.UNPROCESSED, help="Of a manifest.")
+def job_schema(model: type[BaseModel] | None) -> None:
+    """Print the JSON Schema of a job."""
+    click.echo(json.dumps((model or Job).model_json_schema(), indent=2, ensure_ascii=False))
+
+
+def job_fields(
+    entity: str | None,
+    keys: tuple[str, ...],
+    texts: tuple[str, ...],
+    values_as_json: tuple[str, ...],
+    attachments: bool,
+    **others: Any,
+) -> dict[str, Any]:
+    """The part of a job's JSON that the options say; what they do not say is left out."""
+    params = dict(_named(text, "--param") for text in texts)
+    for text in values_as_json:
+        name, value = _named(text, "--param-json")
+        params[name] = _json(value, "--param-json")
+    said = {
+        "entity": entity,
+        "keys": list(keys) or None,
+        "params": params or None,
+        "attachments": attachments or None,
+        **{name: _listed(value) if isinstance(value, tuple) else value for name, value in others.items()},
+    }
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def _named(text: str, option: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint=option)
+    return name, value
+
+
+def _listed(texts: tuple[str, ...]) -> list[str] | None:
+    """The parts between commas; none at all where the option was given nothing, None where it was not given."""
+    return [part.strip() for text in texts for part in text.split(",") if part.strip()] if texts else None
+
+
+def _document(body: IO[bytes] | None) -> dict[str, Any]:
+    if body is None:
+        return {}
+    document = _json(body.read(), "--json")
+    if not isinstance(document, dict):
+        raise click.BadParameter(
+            'a job is a JSON object such as {"entity": "SalesOrder"}', param_hint="--json"
+        )
+    return document
+
+
+def _json(text: str | bytes, option: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise click.BadParameter(f"not JSON: {error}", param_hint=option) from None
+
+
+def _client() -> Client:
+    return Client(Settings.load())
+
+
+def _wait(client: Client, job_id: str) -> Result:
+    """The job's result, once it has one; until then, on a terminal, how far it is."""
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        line = progress.add_task("submitted", total=None)
+        while not (state := client.state(job_id)).ended:
+            progress.update(line, description=how_far(state))
+            time.sleep(LOOK_SECONDS)
+    return client.result(job_id)
+
+
+def how_far(state: JobState) -> str:
+    """Where a job stands, in a few words."""
+    done = f"{state.pages:,} pages, {state.records:,} records"
+    match state.state:
+        case State.ACCEPTED:
+            return "waiting for a worker"
+        case State.WAITING:
+            return f"{done}; waiting: {state.waiting_for}"
+    return done
+
+
+def _hand_over(found: Result, output: Path | None) -> None:
+    if output:
+        results.write(found, output)
+    else:
+        for chunk in results.records(found):
+            sys.stdout.buffer.write(chunk)
+        sys.stdout.flush()
+    click.echo(results.summary(found), err=True)

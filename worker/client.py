@@ -1,0 +1,72 @@
+"""How jobs get in and results get out, for the command line and for producers inside this project.
+
+Other services send the task ``acumatica.retrieve`` by name instead. Loads nothing that talks to the ERP.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+
+import redis
+from kombu.exceptions import OperationalError
+from kombu.pools import producers
+
+from worker.celery import app
+from worker.errors import JobUnknown, StoreUnavailable, Waiting
+from worker.job import Job, Lane, Result
+from worker.jobstore import JobState, JobStore
+from worker.settings import Settings
+
+TASK = "acumatica.retrieve"
+LOOK_SECONDS = 0.05
+
+
+class Client:
+    """Submits jobs to the broker of these settings, and reads what is known of them in the store."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._jobs = JobStore(redis.Redis.from_url(settings.store))
+        self._broker = app.connection_for_write(settings.broker)
+
+    def submit(self, job: Job) -> str:
+        """Put the job on the queue of its lane, and return its id. Raises StoreUnavailable: then it is not queued."""
+        job_id = str(uuid.uuid4())
+        settled = job.in_lane(Lane.INTERACTIVE)
+        self._jobs.accept(job_id, settled)
+        try:
+            self._send(job_id, settled)
+        except (OperationalError, redis.RedisError, OSError) as error:
+            self._jobs.withdraw(job_id)
+            raise StoreUnavailable(f"the broker does not answer ({type(error).__name__})") from None
+        return job_id
+
+    def _send(self, job_id: str, job: Job) -> None:
+        message = app.amqp.create_task_message(job_id, TASK, args=(job.wire(),))
+        queue = (job.lane or Lane.INTERACTIVE).queue
+        with producers[self._broker].acquire(block=True) as producer:
+            app.amqp.send_task_message(producer, TASK, message, queue=queue)
+
+    def state(self, job_id: str) -> JobState:
+        """What is known of the job. Raises JobUnknown."""
+        state = self._jobs.get(job_id)
+        if state is None:
+            raise JobUnknown(f"there is no job {job_id}, or it ended over a week ago", "job_id")
+        return state
+
+    def result(self, job_id: str, timeout: float = 0.0) -> Result:
+        """The result of the job, waited for at most ``timeout`` seconds.
+
+        Raises the WorkerError that the job failed with, JobUnknown, or Waiting when it has not ended by then.
+        """
+        end = time.monotonic() + timeout
+        while not (state := self.state(job_id)).ended:
+            if time.monotonic() >= end:
+                raise Waiting(f"the job {job_id} has not ended: it is {state.state}", "job_id")
+            time.sleep(LOOK_SECONDS)
+        if state.error:
+            raise state.error
+        result = self._jobs.result(job_id)
+        if result is None:
+            raise JobUnknown(f"the job {job_id} is done, and its result no longer kept", "job_id")
+        return result

@@ -1,0 +1,337 @@
+"""acuworker connect: from a pasted URL to a connection that has read a record.
+
+What is not given as an option is asked, secrets unseen. Nothing is saved before the ERP has taken the credentials,
+and the session is signed out at the end. Raises the WorkerError that says what is wrong and what would mend it.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from getpass import GetPassWarning
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+from pydantic import ValidationError
+
+from worker import connections
+from worker.erp import certificate, signin
+from worker.erp.certificate import Certificate
+from worker.erp.deadline import Deadline
+from worker.erp.direct import direct
+from worker.erp.signin import EndpointVersion
+from worker.erp.wire import Wire
+from worker.errors import (
+    CertificateUntrusted,
+    ErpUnreachable,
+    Misconfigured,
+    NotInEndpoint,
+    SessionLost,
+    SignInRefused,
+)
+from worker.job import Query
+from worker.settings import Connection, connections_path
+
+LOOK_SECONDS = 30.0
+TRY_SECONDS = 120.0
+
+INNER = frozenset(("entity", "identity", "odata", "odatav4", "frames", "pages", "main", "main.aspx", "ui"))
+"""What follows the site in the addresses that people copy: of the API, of sign-in, of the browser."""
+
+Said = dict[str, str | int]
+"""Settings of a connection, as ``connections.toml`` holds them."""
+
+NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""What a job may call a connection."""
+
+UNSAID = {
+    "version": "0",
+    "tenant": "",
+    "username": "",
+    "password": "",
+    "client_id": "0@0",
+    "client_secret": "",
+}
+"""What a connection must say, and what asking it for its endpoints does not need."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """What the command line and the environment say; None is asked for, where it is needed."""
+
+    name: str
+    entity: str
+    url: str | None
+    endpoint: str | None
+    version: str | None
+    tenant: str | None
+    username: str | None
+    password: str | None = field(repr=False)
+    password_file: Path | None
+    client_id: str | None
+    client_secret: str | None = field(repr=False)
+    client_secret_file: Path | None
+    ca_file: Path | None
+    trust: str | None
+    max_sessions: int | None
+    max_per_minute: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """What a pasted URL tells: the instance, and the endpoint and its version where they are in it."""
+
+    url: str
+    endpoint: str | None = None
+    version: str | None = None
+
+
+def connect(given: Given) -> None:
+    """Ask, look, sign in, save, read, sign out."""
+    if not NAME.fullmatch(given.name):
+        raise Misconfigured("a connection's name is of letters, digits, _ and -, at most 64", "name")
+    path = connections_path().absolute()
+    kept = connections.load(path).get(given.name, {})
+    place = split(given.url or _ask("--url", "Address of the instance (any URL of it)", kept.get("url")))
+    at = _trusted(place, given, kept, path)
+    endpoint = _endpoint(place, given, _offered(at))
+    said = at | endpoint | _credentials(given, kept) | _limits(given, kept)
+    _try(checked(said, given.name), said, path, given.entity)
+
+
+def split(pasted: str) -> Place:
+    """The instance in a URL of it: its own, or one of an endpoint, an entity, a form. Raises Misconfigured."""
+    text = pasted.strip()
+    try:
+        parts = urlsplit(text if "://" in text else f"https://{text}")
+    except ValueError as error:
+        raise Misconfigured(
+            f"it is not an address such as https://erp.example.com/site: {error}", "url"
+        ) from None
+    segments = [segment for segment in parts.path.split("/") if segment]
+    inner = next((at for at, segment in enumerate(segments) if _is_inner(segment)), len(segments))
+    url = "/".join([f"{parts.scheme}://{parts.netloc}", *segments[:inner]])
+    match segments[inner:]:
+        case ["entity", endpoint, version, *_]:
+            return Place(url=url, endpoint=endpoint, version=version)
+    return Place(url=url)
+
+
+def _is_inner(segment: str) -> bool:
+    # (W(1)) is in the browser's address when it has several windows.
+    return segment.lower() in INNER or segment.startswith("(W(")
+
+
+def checked(said: Mapping[str, str | int], name: str = "default") -> Connection:
+    """The connection that these settings make. Raises Misconfigured, naming the one at fault."""
+    try:
+        return Connection.model_validate({**said, "name": name})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise Misconfigured(first["msg"].removeprefix("Value error, "), where or None) from None
+
+
+def _trusted(place: Place, given: Given, kept: Mapping[str, Any], path: Path) -> Said:
+    """The address, with a certificate file where the system's certificates do not do."""
+    ca_file = given.ca_file.absolute() if given.ca_file else kept.get("ca_file")
+    at: Said = {"url": place.url}
+    if ca_file:
+        at["ca_file"] = str(ca_file)
+    try:
+        _offered(at)
+    except CertificateUntrusted:
+        if given.ca_file:
+            raise
+        pem = path.with_name(f"{path.stem}.{given.name}.pem")
+        connections.replace(pem, _accepted(place, given).pem)
+        return at | {"ca_file": str(pem)}
+    return at
+
+
+def _offered(at: Said) -> Sequence[EndpointVersion]:
+    with closing(Wire(checked(UNSAID | at))) as wire:
+        return listed(wire)
+
+
+def listed(wire: Wire) -> Sequence[EndpointVersion]:
+    """The endpoints that the instance tells a stranger of; none where it tells strangers nothing.
+
+    Some hosted instances answer 401 to whoever is not signed in (reported by live instances).
+    """
+    try:
+        return signin.versions(wire, Deadline(LOOK_SECONDS))
+    except SessionLost:
+        return ()
+    except NotInEndpoint:
+        message = "there is no Acumatica instance at this address: check the site, which follows the host"
+        raise Misconfigured(message, "url") from None
+    except ErpUnreachable as error:
+        message = f"{error.message}; check the address, and that this machine is let through to it"
+        raise ErpUnreachable(message, "url") from None
+
+
+def require_listed(offered: Sequence[EndpointVersion], name: str, version: str) -> None:
+    """Raise Misconfigured where the instance lists other versions of an endpoint, but not this one.
+
+    A stranger is told of the endpoints that came with the ERP, not of those made by its users.
+    """
+    own = [entry.version for entry in offered if entry.name == name]
+    if own and version not in own:
+        raise Misconfigured(f"the instance has no {name}/{version}; it has {', '.join(own)}", "version")
+
+
+def _accepted(place: Place, given: Given) -> Certificate:
+    """The instance's certificate, once somebody has looked at it and said yes."""
+    parts = urlsplit(place.url)
+    host, port = str(parts.hostname), parts.port or 443
+    shown = certificate.shown_by(host, port)
+    click.echo(described(shown))
+    objection = certificate.objection(shown, host, port)
+    if objection:
+        raise CertificateUntrusted(f"trusting this certificate would not help: {objection}", "url")
+    if given.trust:
+        if not shown.is_called(given.trust):
+            raise CertificateUntrusted("the certificate's SHA-256 is not the one given", "--trust")
+        return shown
+    click.echo("nobody whom this machine trusts vouches for it: compare the SHA-256 with the server's own")
+    if not _agreed("--trust", "Trust it for this connection?"):
+        raise CertificateUntrusted(f"the certificate of {place.url} was not trusted; nothing was sent to it")
+    return shown
+
+
+def described(shown: Certificate) -> str:
+    """A certificate, for somebody who is to say whether it is the right one; nobody has vouched for its text."""
+    facts = {
+        "certificate for": ", ".join(shown.names),
+        "issued by": shown.issuer,
+        "valid": f"{shown.not_before:%Y-%m-%d} to {shown.not_after:%Y-%m-%d}",
+        "SHA-256": shown.sha256,
+    }
+    return "\n".join(f"{name:<17}{_printable(fact)}" for name, fact in facts.items())
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def _endpoint(place: Place, given: Given, offered: Sequence[EndpointVersion]) -> Said:
+    """The endpoint and its version: given, in the pasted URL, the newest that fits, or asked for."""
+    name = given.endpoint or place.endpoint or "Default"
+    version = given.version or (place.version if name == (place.endpoint or name) else None)
+    if version is None:
+        version = fitting(offered, name)
+    if version is None:
+        for entry in offered:
+            click.echo(_printable(f"  {entry.name}/{entry.version}"))
+        version = _ask("--version", f"Version of the endpoint {name}")
+    require_listed(offered, name, version)
+    return {"endpoint": name, "version": version}
+
+
+def fitting(offered: Sequence[EndpointVersion], name: str) -> str | None:
+    """The version to take of an endpoint, where there is no doubt.
+
+    The versions of Default tell their contract; another endpoint's are its owner's, so only a single one is sure.
+    """
+    if name == "Default":
+        newest = signin.newest(offered, name)
+        return newest.version if newest else None
+    own = [entry.version for entry in offered if entry.name == name]
+    return own[0] if len(own) == 1 else None
+
+
+def _credentials(given: Given, kept: Mapping[str, Any]) -> Said:
+    tenant = given.tenant or _ask("--tenant", "Tenant, as on the sign-in page", kept.get("tenant"))
+    username = given.username or _ask("--username", "User of the API", kept.get("username"))
+    password = _secret("password", "Password", given.password, given.password_file)
+    question = "Client ID (Connected Applications, SM303010)"
+    client_id = in_tenant(given.client_id or _ask("--client-id", question, kept.get("client_id")), tenant)
+    secret = _secret("client_secret", "Client secret", given.client_secret, given.client_secret_file)
+    return {"tenant": tenant, "username": username, "client_id": client_id} | password | secret
+
+
+def in_tenant(client_id: str, tenant: str) -> str:
+    """The client id with its tenant, which is what chooses the tenant to sign in to. Raises Misconfigured.
+
+    The form shows GUID@tenant; the tenant is often left behind when it is copied.
+    """
+    number, _, registered = client_id.strip().partition("@")
+    if registered and registered.casefold() != tenant.casefold():
+        raise Misconfigured(
+            f"the application is registered in tenant {registered!r}, not in {tenant!r}: register one there "
+            "(Connected Applications, SM303010), or name the other tenant",
+            "client_id",
+        )
+    return f"{number}@{registered or tenant}"
+
+
+def _secret(name: str, question: str, value: str | None, file: Path | None) -> Said:
+    if file:
+        return {f"{name}_file": str(file.absolute())}
+    option = f"--{name.replace('_', '-')}-file"
+    return {name: value or _ask(option, f"{question} (unseen)", hide_input=True)}
+
+
+def _limits(given: Given, kept: Mapping[str, Any]) -> Said:
+    """What the license allows, as the License Monitoring Console (SM604000) shows it."""
+    sessions, minute = given.max_sessions, given.max_per_minute
+    if sessions is None:
+        question = "API sessions we may open (Web Services API Users, SM604000)"
+        sessions = _ask("--max-sessions", question, kept.get("max_sessions", 1), type=click.IntRange(1, 100))
+    if minute is None:
+        question = "API requests we may make a minute (SM604000; 0: no limit)"
+        minute = _ask("--max-per-minute", question, kept.get("max_per_minute", 50), type=click.IntRange(0))
+    return {"max_sessions": sessions, "max_per_minute": minute}
+
+
+def _try(connection: Connection, said: Said, path: Path, entity: str) -> None:
+    """Sign in, save, read a record, sign out."""
+    try:
+        with direct(connection, Deadline(TRY_SECONDS), "connect") as erp:
+            click.echo(f"signed in to {connection.url} as {connection.username}")
+            connections.save(path, connection.name, said)
+            click.echo(f"saved connection {connection.name!r} in {path}")
+            found = erp.list(Query(entity=entity), top=1)
+            click.echo(f"read {len(found)} {entity} record{'' if len(found) == 1 else 's'}")
+    except SignInRefused:
+        click.echo(f"nothing was saved; to try again: {again(connection.name, said)}")
+        raise
+    click.echo("signed out; workers take the connection up when acuworker up is started")
+
+
+def again(name: str, said: Mapping[str, str | int]) -> str:
+    """The command that gives the same answers, all but the secrets."""
+    told = {key: value for key, value in said.items() if key not in ("password", "client_secret")}
+    options = (part for key, value in told.items() for part in (f"--{key.replace('_', '-')}", str(value)))
+    return shlex.join(["acuworker", "connect", name, *options])
+
+
+def _ask(option: str, question: str, default: Any = None, **how: Any) -> Any:
+    """The answer to a question. Raises UsageError, naming the option, where nobody can answer, or not unseen."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", GetPassWarning)
+            return click.prompt(question, default=default, **how)
+    except GetPassWarning:
+        raise click.UsageError(f"there is no terminal to type it unseen; give {option}") from None
+    except click.Abort as abort:
+        raise _unanswered(abort, option) from None
+
+
+def _agreed(option: str, question: str) -> bool:
+    try:
+        return click.confirm(question)
+    except click.Abort as abort:
+        raise _unanswered(abort, option) from None
+
+
+def _unanswered(abort: click.Abort, option: str) -> click.ClickException | click.Abort:
+    ended = isinstance(abort.__context__, EOFError)
+    return click.UsageError(f"nobody is there to answer; give {option}") if ended else abort
