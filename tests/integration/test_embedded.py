@@ -185,6 +185,19 @@ def test_the_server_holds_the_directory_for_as_long_as_it_lives(
     assert lockfile.is_free(lock)
 
 
+def test_our_own_server_is_stopped_whatever_was_deleted(
+    settings: Settings, store: PrivateStore, client: redis.Redis
+) -> None:
+    """A stop ends the server that we started, even where its lock and its pid file have gone."""
+    store.start()
+    server = pid(client)
+    for name in ("lock", "pid"):
+        (settings.var / "valkey" / name).unlink()
+    assert store.alive()
+    store.stop()
+    await_death(server)
+
+
 def test_a_signal_for_our_terminal_is_not_for_the_server(store: PrivateStore, client: redis.Redis) -> None:
     """It runs in a session of its own, so that Ctrl-C does not take the store from under the workers."""
     store.start()
