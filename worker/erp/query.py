@@ -26,7 +26,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from worker.errors import FilterInvalid, ParameterInvalid
-from worker.job import Param
+from worker.params import Param
 
 MAX_NESTING = 64
 """Parentheses within parentheses; far below what Python's stack would bear."""
