@@ -1,0 +1,134 @@
+"""A job in a message is data from a stranger: what is taken, and what each refusal says."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from worker.errors import JobInvalid, JobRefused, KeysInvalid, ParameterInvalid
+from worker.job import MAX_PAGE_SIZE, Job, Lane, Manifest, Result
+
+ORDER: dict[str, Any] = {"entity": "SalesOrder"}
+FILTERED: dict[str, Any] = {**ORDER, "filter": "A eq :a"}
+
+REFUSED: list[tuple[object, type[JobRefused], str, str]] = [
+    ([], JobInvalid, "job", "JSON object"),
+    (None, JobInvalid, "job", "JSON object"),
+    ({}, JobInvalid, "entity", "required"),
+    ({"entity": "Sales Order"}, JobInvalid, "entity", "pattern"),
+    ({"entity": "SalesOrder\n"}, JobInvalid, "entity", "pattern"),
+    ({"entity": 5}, JobInvalid, "entity", "string"),
+    (ORDER | {"filtr": "x"}, JobInvalid, "filtr", "a job has entity, connection, keys"),
+    (ORDER | {"url": "https://evil.test"}, JobInvalid, "url", "no such field"),
+    (ORDER | {"connection": "../x"}, JobInvalid, "connection", "pattern"),
+    (ORDER | {"keys": []}, KeysInvalid, "keys", "at least 1"),
+    (ORDER | {"keys": [""]}, KeysInvalid, "keys.0", "empty"),
+    (ORDER | {"keys": ["SO", "  "]}, KeysInvalid, "keys.1", "empty"),
+    (ORDER | {"keys": ["."]}, KeysInvalid, "keys.0", "'.' or '..'"),
+    (ORDER | {"keys": ["SO", ".."]}, KeysInvalid, "keys.1", "'.' or '..'"),
+    (ORDER | {"keys": ["a\x00b"]}, KeysInvalid, "keys.0", "control characters"),
+    (ORDER | {"keys": ["a\nb"]}, KeysInvalid, "keys.0", "control characters"),
+    (ORDER | {"keys": "SO"}, KeysInvalid, "keys", "array"),
+    (ORDER | {"keys": ["SO"], "filter": "A eq 1"}, KeysInvalid, "keys", "not both"),
+    (ORDER | {"page_size": 0}, JobInvalid, "page_size", "1"),
+    (ORDER | {"page_size": MAX_PAGE_SIZE + 1}, JobInvalid, "page_size", "5000"),
+    (ORDER | {"page_size": "5"}, JobInvalid, "page_size", "integer"),
+    (ORDER | {"page_size": True}, JobInvalid, "page_size", "integer"),
+    (ORDER | {"limit": 0}, JobInvalid, "limit", "1"),
+    (ORDER | {"lane": "fast"}, JobInvalid, "lane", "interactive"),
+    (ORDER | {"values": "raw"}, JobInvalid, "values", "plain"),
+    (ORDER | {"deadline_seconds": 0}, JobInvalid, "deadline_seconds", "1"),
+    (ORDER | {"select": ["$top=5"]}, JobInvalid, "select.0", "pattern"),
+    (ORDER | {"expand": ["Details,Shipments"]}, JobInvalid, "expand.0", "pattern"),
+    (ORDER | {"filter": ""}, JobInvalid, "filter", "at least 1"),
+    (ORDER | {"params": {"a": 1}}, ParameterInvalid, "params", "no"),
+    (FILTERED | {"params": {"a": [1]}}, ParameterInvalid, "params.a", "a string, a number"),
+    (FILTERED | {"params": {"a": {"when": "x"}}}, ParameterInvalid, "params.a", "datetimeoffset"),
+    (FILTERED | {"params": {"a": {"guid": "x"}}}, ParameterInvalid, "params.a", "guid"),
+    (
+        FILTERED | {"params": {"a": {"datetimeoffset": "soon"}}},
+        ParameterInvalid,
+        "params.a",
+        "datetimeoffset",
+    ),
+    (FILTERED | {"params": {"a": {"decimal": "NaN"}}}, ParameterInvalid, "params.a", "decimal"),
+    (FILTERED | {"params": {"a": "\ud800"}}, JobInvalid, "params", "JSON text"),
+]
+
+
+@pytest.mark.parametrize(("body", "kind", "field", "words"), REFUSED)
+def test_refused(body: object, kind: type[JobRefused], field: str, words: str) -> None:
+    """A refusal names the field, and says what is allowed there."""
+    with pytest.raises(kind) as raised:
+        Job.parse(body)
+    assert raised.value.field == field
+    assert words.lower() in raised.value.message.lower()
+
+
+def test_a_refusal_does_not_repeat_the_value() -> None:
+    """What a stranger put into a field is not echoed into logs and results."""
+    with pytest.raises(JobInvalid) as raised:
+        Job.parse(ORDER | {"page_size": "canary"})
+    assert "canary" not in str(raised.value)
+
+
+def test_what_a_job_says_is_what_travels() -> None:
+    """A job is written as it was given: nothing is added to it, and it reads as the same job."""
+    body = FILTERED | {"params": {"a": {"decimal": "10.50"}, "b": None, "c": True, "d": "x"}, "lane": "bulk"}
+    job = Job.parse(body)
+    assert job.wire() == body
+    assert job.params["a"] == Decimal("10.50")
+
+
+def test_a_job_is_frozen() -> None:
+    """Neither a job nor its parameters can be changed on the way."""
+    job = Job.parse(FILTERED | {"params": {"a": 1}})
+    with pytest.raises(ValidationError):
+        job.entity = "Payment"  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        job.params["a"] = 2  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("given", "queue", "lane", "seconds"),
+    [
+        ({}, Lane.INTERACTIVE, Lane.INTERACTIVE, 60),
+        ({}, Lane.BULK, Lane.BULK, 86_400),
+        ({"lane": "bulk"}, Lane.INTERACTIVE, Lane.BULK, 86_400),
+        ({"deadline_seconds": 5}, Lane.BULK, Lane.BULK, 5),
+    ],
+)
+def test_lane_and_deadline(given: dict[str, Any], queue: Lane, lane: Lane, seconds: int) -> None:
+    """A job that names no lane has that of its queue, and one that names no deadline that of its lane."""
+    job = Job.parse(ORDER | given).in_lane(queue)
+    assert (job.lane, job.allowed_seconds) == (lane, seconds)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=10,
+)
+FIELDS = st.sampled_from([*Job.model_fields, "other"])
+
+
+@given(st.dictionaries(FIELDS, JSON, max_size=5) | JSON)
+def test_any_message_is_a_job_or_a_refusal(body: object) -> None:
+    """Whatever JSON a message holds, it is a job or a JobRefused, and nothing else is raised."""
+    try:
+        assert Job.parse(body).entity
+    except JobRefused as error:
+        assert error.field
+
+
+@pytest.mark.parametrize("model", [Job, Result, Manifest])
+def test_schemas_describe_every_field(model: type[Job] | type[Result] | type[Manifest]) -> None:
+    """The published schemas forbid unknown fields."""
+    schema = model.model_json_schema()
+    assert schema["additionalProperties"] is False
+    assert set(schema["properties"]) == set(model.model_fields)
