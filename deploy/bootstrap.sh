@@ -42,7 +42,7 @@ if [ -n "${PYTHON:-}" ]; then
     is_suitable "$PYTHON" || fail "PYTHON=$PYTHON is not Python 3.11 or newer"
     python=$PYTHON
 else
-    command -v python3 >/dev/null || apt_install python3 python3-venv
+    [ -n "$(find_python)" ] || command -v python3 >/dev/null || apt_install python3 python3-venv
     python=$(find_python)
     [ -n "$python" ] || fail "Python 3.11 or newer is needed; point PYTHON at one: make demo PYTHON=/path/to/python3"
 fi

@@ -29,7 +29,9 @@ from rich.table import Table
 
 VAR = Path("var/demo")
 CUSTOMER = "C000000003"
-SECONDS = 60
+SECONDS = 90
+"""How long to wait for a result: longer than a job's deadline, whose error names the reason."""
+
 EXPECTED = "demo: orders=9 batches=5+4 payments=1 files=1 peak_sessions=1 open_sessions=0 declined=0"
 
 ORDERS: dict[str, Any] = {

@@ -16,7 +16,7 @@ import httpx
 _ROOT = Path(__file__).resolve().parent.parent
 
 issued_secrets: set[str] = set()
-"""The password and the client's secret of every sandbox of this process: no test may let one of them out."""
+"""The random password and client's secret of every sandbox of this process: no test may let one of them out."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def start_sandbox(*arguments: str, timeout: float = 20.0) -> Iterator[Sandbox]:
         facts = json.loads(_first_line(process, timeout))
         context = ssl.create_default_context(cafile=facts["ca_file"])
         http = stack.enter_context(httpx.Client(verify=context, trust_env=False, timeout=30.0))
-        issued_secrets.update((facts["password"], facts["client_secret"]))
+        issued_secrets.update({facts["password"], facts["client_secret"]}.difference(arguments))
         yield Sandbox(**facts, pid=process.pid, process=process, http=http)
 
 

@@ -7,11 +7,12 @@ floor.
 from __future__ import annotations
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import celeryd_init, setup_logging
 
 from worker import telemetry
 
 app = Celery("acumatica-worker")
 app.config_from_object("celeryconfig")
 app.steps["worker"].add("worker.bootsteps:ErpStep")
+celeryd_init.connect(telemetry.on_worker_init)
 setup_logging.connect(telemetry.on_setup_logging)

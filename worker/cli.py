@@ -16,7 +16,7 @@ from typing import IO, Any
 import click
 from pydantic import BaseModel
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from worker import results, telemetry
 from worker.client import Client
@@ -248,7 +248,7 @@ def _client() -> Client:
 def _wait(client: Client, job_id: str) -> Result:
     """The job's result, once it has one; until then, on a terminal, how far it is."""
     console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    columns = (BarColumn(bar_width=20), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         line = progress.add_task("submitted", total=None)
         while not (state := client.state(job_id)).ended:

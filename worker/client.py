@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import redis
 from kombu.exceptions import OperationalError
 from kombu.pools import producers
 
 from worker.celery import app
+from worker.erp import query as filters
 from worker.errors import JobUnknown, StoreUnavailable, Waiting
 from worker.job import Job, Lane, Result
 from worker.jobstore import JobState, JobStore
@@ -20,6 +23,18 @@ from worker.settings import Settings
 
 TASK = "acumatica.retrieve"
 LOOK_SECONDS = 0.05
+
+WAY_OUT = "is acuworker up running, and are ACUWORKER_VAR and ACUWORKER_STORE_URL here what they are there?"
+"""What to look at when the store or the broker does not answer."""
+
+
+@contextmanager
+def saying_the_way_out() -> Iterator[None]:
+    """Around a use of the store or the broker: its StoreUnavailable says besides what to look at."""
+    try:
+        yield
+    except StoreUnavailable as error:
+        raise StoreUnavailable(f"{error.message}: {WAY_OUT}") from None
 
 
 class Client:
@@ -30,15 +45,21 @@ class Client:
         self._broker = app.connection_for_write(settings.broker)
 
     def submit(self, job: Job) -> str:
-        """Put the job on the queue of its lane, and return its id. Raises StoreUnavailable: then it is not queued."""
+        """Put the job on the queue of its lane, and return its id.
+
+        Raises FilterInvalid, ParameterInvalid or StoreUnavailable: then it is not queued.
+        """
+        if job.filter is not None:
+            filters.bind(job.filter, job.params)
         job_id = str(uuid.uuid4())
         settled = job.in_lane(Lane.INTERACTIVE)
-        self._jobs.accept(job_id, settled)
-        try:
-            self._send(job_id, settled)
-        except (OperationalError, redis.RedisError, OSError) as error:
-            self._jobs.withdraw(job_id)
-            raise StoreUnavailable(f"the broker does not answer ({type(error).__name__})") from None
+        with saying_the_way_out():
+            self._jobs.accept(job_id, settled)
+            try:
+                self._send(job_id, settled)
+            except (OperationalError, redis.RedisError, OSError) as error:
+                self._jobs.withdraw(job_id)
+                raise StoreUnavailable(f"the broker does not answer ({type(error).__name__})") from None
         return job_id
 
     def _send(self, job_id: str, job: Job) -> None:
@@ -49,7 +70,8 @@ class Client:
 
     def state(self, job_id: str) -> JobState:
         """What is known of the job. Raises JobUnknown."""
-        state = self._jobs.get(job_id)
+        with saying_the_way_out():
+            state = self._jobs.get(job_id)
         if state is None:
             raise JobUnknown(f"there is no job {job_id}, or it ended over a week ago", "job_id")
         return state
@@ -66,7 +88,8 @@ class Client:
             time.sleep(LOOK_SECONDS)
         if state.error:
             raise state.error
-        result = self._jobs.result(job_id)
+        with saying_the_way_out():
+            result = self._jobs.result(job_id)
         if result is None:
             raise JobUnknown(f"the job {job_id} is done, and its result no longer kept", "job_id")
         return result

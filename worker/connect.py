@@ -118,7 +118,7 @@ def split(pasted: str) -> Place:
     inner = next((at for at, segment in enumerate(segments) if _is_inner(segment)), len(segments))
     url = "/".join([f"{parts.scheme}://{parts.netloc}", *segments[:inner]])
     match segments[inner:]:
-        case ["entity", endpoint, version, *_]:
+        case ["entity", endpoint, version, *_] if endpoint != "auth":
             return Place(url=url, endpoint=endpoint, version=version)
     return Place(url=url)
 

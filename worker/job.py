@@ -6,6 +6,7 @@ error that names the field and says what is allowed.
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ Record = dict[str, Any]
 """One record as the ERP sent it: ``{"OrderNbr": {"value": "000001"}, …}``, its numbers as ``Decimal``."""
 
 MAX_PAGE_SIZE = 5000
+MAX_DEADLINE_SECONDS = 30 * 86_400
 JOB_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 """A job's id names its blobs, so it is kept to what every file system takes."""
 
@@ -59,9 +61,20 @@ class Values(StrEnum):
 
 def _is_json(value: object) -> bool:
     try:
-        msgspec.json.encode(value)
+        # msgspec would write NaN and Infinity as null, which is another value.
+        return _is_finite(value) and bool(msgspec.json.encode(value))
     except (TypeError, ValueError, RecursionError):
         return False
+
+
+def _is_finite(value: object) -> bool:
+    match value:
+        case float():
+            return math.isfinite(value)
+        case dict():
+            return all(map(_is_finite, value.values()))
+        case list() | tuple():
+            return all(map(_is_finite, value))
     return True
 
 
@@ -133,7 +146,10 @@ class Job(BaseModel):
     )
     values: Values = Field(Values.PLAIN, description="plain: unwrapped values; wire: as the ERP sent them.")
     deadline_seconds: int | None = Field(
-        None, ge=1, le=30 * 86_400, description="Give up after so long; absent: 60 interactive, 86400 bulk."
+        None,
+        ge=1,
+        le=MAX_DEADLINE_SECONDS,
+        description="Give up after so long; absent: 60 interactive, 86400 bulk.",
     )
 
     @model_validator(mode="after")
@@ -154,7 +170,7 @@ class Job(BaseModel):
             raise JobInvalid('a job is a JSON object such as {"entity": "SalesOrder"}', "job")
         for name, value in body.items():
             if not _is_json(value):
-                raise JobInvalid("cannot be written as JSON text", str(name)[:64])
+                raise JobInvalid(_NOT_JSON, str(name)[:64])
         try:
             return cls.model_validate_json(msgspec.json.encode(body), strict=True)
         except ValidationError as error:
@@ -174,15 +190,42 @@ class Job(BaseModel):
         return self.deadline_seconds or (self.lane or Lane.INTERACTIVE).deadline_seconds
 
 
+_NOT_JSON = "cannot be written as JSON text, which has no NaN, no Infinity and no half of a surrogate pair"
+
+_ALLOWED: Mapping[str, str] = {
+    "entity": "must be an entity's name, as in SalesOrder: letters, digits and underscores",
+    "connection": "must be a connection's name: letters, digits, dashes and underscores, at most 64 of them",
+    "keys": 'must be 1 to 8 texts of at most 256 characters, as in ["SO", "000001"]',
+    "filter": "must be a text of 1 to 16384 characters, as in CustomerID eq :customer",
+    "params": 'must be an object with a value for each parameter of the filter, as in {"customer": "C000000003"}',
+    "select": 'must be at most 500 names of fields, as in ["OrderNbr", "Details/InventoryID"]',
+    "expand": 'must be at most 100 names of details or linked entities, as in ["Details"]',
+    "custom": 'must be at most 100 names of custom fields, as in ["Document.AttributeCOLOR"]',
+    "page_size": f"must be a whole number from 1 to {MAX_PAGE_SIZE}",
+    "limit": "must be a whole number from 1 up",
+    "attachments": "must be true or false",
+    "lane": f"must be {' or '.join(Lane)}",
+    "values": f"must be {' or '.join(Values)}",
+    "deadline_seconds": f"must be a whole number of seconds from 1 to {MAX_DEADLINE_SECONDS}",
+}
+"""What each field may be, for whoever has sent something else."""
+
+
 def _refusal(error: ValidationError) -> JobRefused:
-    """The first thing wrong with a job, in words; pydantic's own text would repeat the value."""
+    """The first thing wrong with a job, in our words: pydantic's own would repeat the value, or name its types."""
     first = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
-    if not where and ": " in message:
+    match first["type"]:
+        case "extra_forbidden":
+            message = "no such field; a job has " + ", ".join(Job.model_fields)
+        case "value_error":
+            message = first["msg"].removeprefix("Value error, ")
+        case "missing":
+            message = f"is missing: it {_ALLOWED[where]}"
+        case _:
+            message = _ALLOWED[where.split(".")[0]]
+    if not where:
         where, message = message.split(": ", 1)
-    if first["type"] == "extra_forbidden":
-        message = "no such field; a job has " + ", ".join(Job.model_fields)
     kind: type[JobRefused] = {"keys": KeysInvalid, "params": ParameterInvalid}.get(
         where.split(".")[0], JobInvalid
     )

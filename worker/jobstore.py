@@ -7,8 +7,7 @@ is the latest, so one that was given up for dead changes nothing. A store that d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,7 +16,8 @@ from typing import Any, cast
 import msgspec
 import redis
 
-from worker.errors import StoreUnavailable, Waiting, WorkerError, error_class
+from worker.erp.store import answering
+from worker.errors import Waiting, WorkerError, error_class
 from worker.job import Job, Result, Spent
 
 LEASE_SECONDS = 15
@@ -138,7 +138,7 @@ class JobStore:
         """Say that these attempts live; to be said well within LEASE_SECONDS."""
         if attempts:
             rows = [_row(attempt.job_id) for attempt in attempts]
-            with _unavailable():
+            with answering():
                 self._script(rows, ["renew", LEASE_SECONDS, *(attempt.number for attempt in attempts)])
 
     def progress(self, attempt: Attempt, pages: int, records: int) -> None:
@@ -175,23 +175,23 @@ class JobStore:
             raise Superseded
 
     def _run(self, operation: str, job_id: str, *given: str | bytes | int) -> Any:
-        with _unavailable():
+        with answering():
             return self._script([_row(job_id), _INDEX, _result(job_id)], [operation, job_id, *given])
 
     def get(self, job_id: str) -> JobState | None:
         """What is known of the job; None where there is no such job, or no longer."""
-        with _unavailable():
+        with answering():
             row = cast(dict[bytes, bytes], self._store.hgetall(_row(job_id)))
         return _view(job_id, {name.decode(): value.decode() for name, value in row.items()}) if row else None
 
     def result(self, job_id: str) -> Result | None:
         """The result of a job that is done; None where it is not, or is no longer kept."""
-        with _unavailable():
+        with answering():
             return _stored(cast(bytes | None, self._store.get(_result(job_id))))
 
     def counts(self) -> dict[State, int]:
         """How many jobs are in each state; ended ones for as long as their rows are kept."""
-        with _unavailable():
+        with answering():
             pipe = self._store.pipeline(transaction=False)
             for state in State:
                 pipe.zcard(f"{_INDEX}{state}")
@@ -215,14 +215,6 @@ def _stored(result: bytes | None) -> Result | None:
 
 def _text(job: Job) -> bytes:
     return msgspec.json.encode(job.wire())
-
-
-@contextmanager
-def _unavailable() -> Iterator[None]:
-    try:
-        yield
-    except redis.RedisError as error:
-        raise StoreUnavailable(f"the store does not answer ({type(error).__name__})") from None
 
 
 def waiting_state(error: WorkerError) -> str:

@@ -108,7 +108,8 @@ def _facts(result: Result) -> Iterator[tuple[str, str]]:
         f"{result.count:,} {result.entity} in {result.pages:,} page{'' if result.pages == 1 else 's'}",
     )
     yield "strategy", result.strategy
-    yield "cost", f"{result.cost.requests:,} requests, {result.cost.seconds:.1f} s"
+    requests = result.cost.requests
+    yield "cost", f"{requests:,} request{'' if requests == 1 else 's'}, {result.cost.seconds:.1f} s"
     for what, seconds in sorted(result.cost.waits.items()):
         if seconds >= LEAST_WAIT_SECONDS:
             yield "waited", f"{seconds:.1f} s for {what}"

@@ -23,6 +23,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -38,6 +39,12 @@ from worker.errors import ConnectionUnknown, Misconfigured
 CONNECTIONS_FILE = "ACUWORKER_CONNECTIONS_FILE"
 PARENT_FD = "ACUWORKER_PARENT_FD"
 """The number of a pipe's end that reaches its end of file when the program that started this worker has died."""
+
+SCHEMES = {
+    "store_url": ("redis", "rediss", "unix"),
+    "broker_url": ("redis", "rediss", "redis+socket", "amqp", "amqps"),
+}
+"""What a store and a broker may be. Celery's brokers in a directory or in SQL lose jobs when a worker is killed."""
 
 SOCKET_PATH_LIMIT = 100
 """Bytes that a unix socket's path may have; the kernel takes 108, macOS 104."""
@@ -144,6 +151,14 @@ class Settings(BaseSettings):
         return {
             name: {**body, "name": name} if isinstance(body, dict) else body for name, body in given.items()
         }
+
+    @field_validator("store_url", "broker_url")
+    @classmethod
+    def _of_a_known_kind(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        schemes = SCHEMES[str(info.field_name)]
+        if value and urlsplit(value.get_secret_value()).scheme not in schemes:
+            raise ValueError(f"must begin with {', '.join(f'{scheme}://' for scheme in schemes)}")
+        return value
 
     @classmethod
     def load(cls) -> Settings:

@@ -16,6 +16,7 @@ from rich.console import Group
 from rich.table import Table
 
 from worker.celery import app
+from worker.client import WAY_OUT
 from worker.erp.gateway import Gateway
 from worker.erp.sessions import SlotView
 from worker.errors import StoreUnavailable
@@ -58,10 +59,7 @@ def _answering() -> Iterator[None]:
     try:
         yield
     except (redis.RedisError, OperationalError, OSError) as error:
-        raise StoreUnavailable(
-            f"the store or the broker does not answer ({error}): is acuworker up running, "
-            "and is ACUWORKER_STORE_URL right?"
-        ) from None
+        raise StoreUnavailable(f"the store or the broker does not answer ({error}): {WAY_OUT}") from None
 
 
 def nodes_by_lane(queues: Mapping[str, Sequence[Mapping[str, object]]]) -> dict[Lane, list[str]]:

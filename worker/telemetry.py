@@ -38,6 +38,12 @@ QUIET = {
 """The least level of libraries whose finer lines show headers or messages whole, or say what ours say shorter."""
 
 
+def on_worker_init(**_: object) -> None:
+    """Celery's signal before its checks: what they warn of becomes log lines like all others."""
+    logging.captureWarnings(True)
+    configure(Settings.load().log_level, sys.stderr)
+
+
 def on_setup_logging(**_: object) -> None:
     """Celery's signal: connected, it leaves logging to us. Raises Misconfigured."""
     configure(Settings.load().log_level, sys.stderr)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 
 import kombu.pools
 import pytest
@@ -14,9 +15,18 @@ from pydantic import SecretStr
 
 from tests.installation import Installation, install
 from worker.client import Client
-from worker.errors import FilterRefused, JobUnknown, StoreUnavailable, Waiting
+from worker.errors import (
+    FilterInvalid,
+    FilterRefused,
+    JobUnknown,
+    ParameterInvalid,
+    StoreUnavailable,
+    Waiting,
+    WorkerError,
+)
 from worker.job import Cost, Job, Lane, Result
 from worker.jobstore import Attempt, JobStore, State
+from worker.settings import Settings
 
 JOB = Job(entity="SalesOrder", filter="OrderTotal gt :t", params={"t": Decimal("10.50")}, lane=Lane.BULK)
 
@@ -90,6 +100,18 @@ def test_an_unknown_job_is_named(client: Client) -> None:
         client.result("no-such-job")
 
 
+@pytest.mark.parametrize(
+    ("filter_", "refusal"), [("CustomerID eq", FilterInvalid), ("CustomerID eq :customer", ParameterInvalid)]
+)
+def test_a_bad_filter_is_refused_before_it_is_queued(
+    installation: Installation, client: Client, filter_: str, refusal: type[WorkerError]
+) -> None:
+    """A filter that cannot be bound is refused at once, and the job store holds nothing of the job."""
+    with pytest.raises(refusal):
+        client.submit(JOB.model_copy(update={"filter": filter_}))
+    assert set(installation.jobs().counts().values()) == {0}
+
+
 def test_a_job_without_a_broker_is_not_accepted(installation: Installation) -> None:
     """When the message cannot be sent, submit fails, and the job store holds nothing of the job."""
     settings = installation.settings.model_copy(update={"broker_url": SecretStr("redis+socket:///nowhere/s")})
@@ -98,11 +120,19 @@ def test_a_job_without_a_broker_is_not_accepted(installation: Installation) -> N
     assert set(installation.jobs().counts().values()) == {0}
 
 
+def test_without_a_store_a_caller_is_told_what_to_look_at(tmp_path: Path) -> None:
+    """A store that does not answer is told with what starts it and what may point elsewhere."""
+    client = Client(Settings(var=tmp_path))
+    for ask in (lambda: client.submit(JOB), lambda: client.state("a"), lambda: client.result("a")):
+        with pytest.raises(StoreUnavailable, match="is acuworker up running, and are ACUWORKER_VAR"):
+            ask()
+
+
 def test_a_producer_loads_no_http_client() -> None:
-    """Importing the client loads neither httpx nor a plugin nor the ERP floor."""
+    """Importing the client loads neither httpx nor a plugin nor what talks to the ERP."""
     code = "import sys, worker.client; print(*sorted(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(run.stdout.split())
     assert "worker.celery" in loaded
     assert not {name for name in loaded if name.split(".")[0] in ("httpx", "plugins", "deploy")}
-    assert not {name for name in loaded if name.startswith(("worker.erp", "worker.tasks", "worker.runner"))}
+    assert not loaded & {"worker.erp.wire", "worker.erp.client", "worker.tasks", "worker.runner"}

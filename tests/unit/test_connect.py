@@ -32,6 +32,7 @@ ORDERS = Place(url=SITE, endpoint="Default", version="20.200.001")
             Place(url="https://erp.example.com", endpoint="Custom", version="1"),
         ),
         (f"{SITE}/identity/connect/token", Place(url=SITE)),
+        (f"{SITE}/entity/auth/login", Place(url=SITE)),
         (f"{SITE}/Main?ScreenId=SO301000", Place(url=SITE)),
         (f"{SITE}/(W(2))/Main", Place(url=SITE)),
         (f"{SITE}/Frames/Login.aspx", Place(url=SITE)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from typing import Any
 
@@ -19,33 +20,33 @@ FILTERED: dict[str, Any] = {**ORDER, "filter": "A eq :a"}
 REFUSED: list[tuple[object, type[JobRefused], str, str]] = [
     ([], JobInvalid, "job", "JSON object"),
     (None, JobInvalid, "job", "JSON object"),
-    ({}, JobInvalid, "entity", "required"),
-    ({"entity": "Sales Order"}, JobInvalid, "entity", "pattern"),
-    ({"entity": "SalesOrder\n"}, JobInvalid, "entity", "pattern"),
-    ({"entity": 5}, JobInvalid, "entity", "string"),
+    ({}, JobInvalid, "entity", "missing"),
+    ({"entity": "Sales Order"}, JobInvalid, "entity", "letters, digits"),
+    ({"entity": "SalesOrder\n"}, JobInvalid, "entity", "letters, digits"),
+    ({"entity": 5}, JobInvalid, "entity", "as in SalesOrder"),
     (ORDER | {"filtr": "x"}, JobInvalid, "filtr", "a job has entity, connection, keys"),
     (ORDER | {"url": "https://evil.test"}, JobInvalid, "url", "no such field"),
-    (ORDER | {"connection": "../x"}, JobInvalid, "connection", "pattern"),
-    (ORDER | {"keys": []}, KeysInvalid, "keys", "at least 1"),
+    (ORDER | {"connection": "../x"}, JobInvalid, "connection", "letters, digits"),
+    (ORDER | {"keys": []}, KeysInvalid, "keys", "1 to 8 texts"),
     (ORDER | {"keys": [""]}, KeysInvalid, "keys.0", "empty"),
     (ORDER | {"keys": ["SO", "  "]}, KeysInvalid, "keys.1", "empty"),
     (ORDER | {"keys": ["."]}, KeysInvalid, "keys.0", "'.' or '..'"),
     (ORDER | {"keys": ["SO", ".."]}, KeysInvalid, "keys.1", "'.' or '..'"),
     (ORDER | {"keys": ["a\x00b"]}, KeysInvalid, "keys.0", "control characters"),
     (ORDER | {"keys": ["a\nb"]}, KeysInvalid, "keys.0", "control characters"),
-    (ORDER | {"keys": "SO"}, KeysInvalid, "keys", "array"),
+    (ORDER | {"keys": "SO"}, KeysInvalid, "keys", 'as in ["SO"'),
     (ORDER | {"keys": ["SO"], "filter": "A eq 1"}, KeysInvalid, "keys", "not both"),
-    (ORDER | {"page_size": 0}, JobInvalid, "page_size", "1"),
-    (ORDER | {"page_size": MAX_PAGE_SIZE + 1}, JobInvalid, "page_size", "5000"),
-    (ORDER | {"page_size": "5"}, JobInvalid, "page_size", "integer"),
-    (ORDER | {"page_size": True}, JobInvalid, "page_size", "integer"),
+    (ORDER | {"page_size": 0}, JobInvalid, "page_size", "from 1 to 5000"),
+    (ORDER | {"page_size": MAX_PAGE_SIZE + 1}, JobInvalid, "page_size", "from 1 to 5000"),
+    (ORDER | {"page_size": "5"}, JobInvalid, "page_size", "from 1 to 5000"),
+    (ORDER | {"page_size": True}, JobInvalid, "page_size", "from 1 to 5000"),
     (ORDER | {"limit": 0}, JobInvalid, "limit", "1"),
     (ORDER | {"lane": "fast"}, JobInvalid, "lane", "interactive"),
     (ORDER | {"values": "raw"}, JobInvalid, "values", "plain"),
-    (ORDER | {"deadline_seconds": 0}, JobInvalid, "deadline_seconds", "1"),
-    (ORDER | {"select": ["$top=5"]}, JobInvalid, "select.0", "pattern"),
-    (ORDER | {"expand": ["Details,Shipments"]}, JobInvalid, "expand.0", "pattern"),
-    (ORDER | {"filter": ""}, JobInvalid, "filter", "at least 1"),
+    (ORDER | {"deadline_seconds": 0}, JobInvalid, "deadline_seconds", "from 1 to 2592000"),
+    (ORDER | {"select": ["$top=5"]}, JobInvalid, "select.0", "names of fields"),
+    (ORDER | {"expand": ["Details,Shipments"]}, JobInvalid, "expand.0", "names of details"),
+    (ORDER | {"filter": ""}, JobInvalid, "filter", "1 to 16384"),
     (ORDER | {"params": {"a": 1}}, ParameterInvalid, "params", "no"),
     (FILTERED | {"params": {"a": [1]}}, ParameterInvalid, "params.a", "a string, a number"),
     (FILTERED | {"params": {"a": {"when": "x"}}}, ParameterInvalid, "params.a", "datetimeoffset"),
@@ -58,6 +59,11 @@ REFUSED: list[tuple[object, type[JobRefused], str, str]] = [
     ),
     (FILTERED | {"params": {"a": {"decimal": "NaN"}}}, ParameterInvalid, "params.a", "decimal"),
     (FILTERED | {"params": {"a": "\ud800"}}, JobInvalid, "params", "JSON text"),
+    (FILTERED | {"params": {"a": math.inf}}, JobInvalid, "params", "Infinity"),
+    (FILTERED | {"params": {"a": [math.nan]}}, JobInvalid, "params", "NaN"),
+    (ORDER | {"page_size": math.nan}, JobInvalid, "page_size", "NaN"),
+    (FILTERED | {"params": [1]}, ParameterInvalid, "params", "an object"),
+    (ORDER | {"attachments": "yes"}, JobInvalid, "attachments", "true or false"),
 ]
 
 

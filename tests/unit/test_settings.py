@@ -123,3 +123,38 @@ def test_fingerprints_tell_credentials_apart_and_nothing_else(file: Path) -> Non
     marks = {first.fingerprint(b"k"), other.fingerprint(b"k"), first.fingerprint(b"l")}
     assert len(marks) == 3
     assert first.fingerprint(b"k") == Settings.load().connection("default").fingerprint(b"k")
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("STORE_URL", "localhost:6379"),
+        ("STORE_URL", "amqp://h"),
+        ("BROKER_URL", "filesystem://"),
+        ("BROKER_URL", "x"),
+    ],
+)
+def test_an_address_of_no_known_kind(
+    file: Path, monkeypatch: pytest.MonkeyPatch, name: str, url: str
+) -> None:
+    """A store or a broker that cannot be one is refused with the setting's name and what would be right."""
+    monkeypatch.setenv(f"ACUWORKER_{name}", url)
+    with pytest.raises(Misconfigured, match=r"must begin with redis://, rediss://") as raised:
+        Settings.load()
+    assert raised.value.field == name.lower()
+
+
+@pytest.mark.parametrize(
+    ("name", "url"), [("STORE_URL", "rediss://h/0"), ("BROKER_URL", "amqps://h"), ("BROKER_URL", "redis://h")]
+)
+def test_an_address_of_a_known_kind(file: Path, monkeypatch: pytest.MonkeyPatch, name: str, url: str) -> None:
+    """The addresses that the documents name are taken."""
+    monkeypatch.setenv(f"ACUWORKER_{name}", url)
+    assert url in (Settings.load().store, Settings.load().broker)
+
+
+def test_a_store_on_a_socket_is_also_celerys(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Celery has another word than redis-py for a unix socket; one setting serves both."""
+    monkeypatch.setenv("ACUWORKER_STORE_URL", "unix:///run/valkey.sock")
+    settings = Settings.load()
+    assert (settings.store, settings.broker) == ("unix:///run/valkey.sock", "redis+socket:///run/valkey.sock")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -105,3 +107,14 @@ def test_an_unknown_level_is_refused() -> None:
     """A level that does not exist is named, with those that do."""
     with pytest.raises(Misconfigured, match=r"'loud'.*DEBUG"):
         telemetry.configure("loud", io.StringIO())
+
+
+def test_what_celery_warns_of_is_a_line_too() -> None:
+    """A warning of Celery's own checks, which come before it sets logging up, is a JSON object like any other line."""
+    warns = (
+        "import warnings; from celery.signals import celeryd_init; import worker.celery; "
+        "celeryd_init.send(sender=None); warnings.warn('two\\nlines', UserWarning)"
+    )
+    done = subprocess.run([sys.executable, "-c", warns], capture_output=True, text=True, check=True)
+    (line,) = done.stderr.splitlines()
+    assert "two\nlines" in json.loads(line)["event"]

@@ -83,8 +83,8 @@ def error(answer: Answer) -> WorkerError | None:
     if 200 <= answer.status < 300:
         return None
     text = _text(answer)
-    if LOGIN_LIMIT.search(text):
-        return login_limit(text)
+    if limit := LOGIN_LIMIT.search(text) or LOGIN_LIMIT.search(_page(answer)):
+        return login_limit(limit[0])
     make = _BY_STATUS.get(answer.status)
     if make is not None:
         return make(answer, text)
@@ -95,7 +95,7 @@ def error(answer: Answer) -> WorkerError | None:
 
 def login_limit(text: str) -> LoginLimit:
     """The login limit, in words that say whose it is (vendor's guide, Limitation of API Connections)."""
-    if "concurrent API logins" in text:
+    if "concurrent api logins" in text.lower():
         return LoginLimit(
             "the ERP user's own limit of concurrent API logins is reached (Users, SM201010); "
             "sign out other sessions of that user or raise the limit",
@@ -133,11 +133,15 @@ def _text(answer: Answer) -> str:
         return clean(unquote_plus(answer.location))
     if _is_json(answer):
         return clean(_exception(answer)[1])
-    page = answer.body[:65_536].decode("utf-8", "replace")
+    page = _page(answer)
     title = re.search(r"<title>([^<]{1,600})</title>", page, re.IGNORECASE)
     if title:
         return clean(title[1])
     return clean(re.sub(r"<[^<>]{0,2000}>", " ", page)) or "no message"
+
+
+def _page(answer: Answer) -> str:
+    return answer.body[:65_536].decode("utf-8", "replace")
 
 
 def _exception(answer: Answer) -> tuple[str, str]:

@@ -23,11 +23,13 @@ from worker.erp.sessions import Lease
 from worker.erp.wire import MIB, Answer, Request, Wire, Wires
 from worker.errors import (
     AnswerCut,
+    ExchangeTimeout,
     KeysInvalid,
     LoginLimit,
     NotInEndpoint,
     RecordNotFound,
     SessionLost,
+    SessionsBusy,
     Stopping,
     TryAgain,
     WorkerError,
@@ -153,7 +155,12 @@ class Erp:
 
     def _request(self, path: str, options: str, lease: Lease) -> Request:
         return Request(
-            method="GET", path=path, query=options, token=lease.token, request_id=self._caller.job_id
+            method="GET",
+            path=path,
+            query=options,
+            token=lease.token,
+            request_id=self._caller.job_id,
+            send_by=lease.send_by,
         )
 
     def _try(self, exchange: Callable[[Wire, Lease, Deadline], T], longest: float, what: str) -> T:
@@ -162,7 +169,7 @@ class Erp:
         for attempt in tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(TryAgain),
             wait=tenacity.wait_random_exponential(multiplier=FIRST_PAUSE_SECONDS, max=LONGEST_PAUSE_SECONDS),
-            stop=_attempts_used,
+            stop=_AttemptsUsed(),
             sleep=self._pause,
             reraise=True,
         ):
@@ -200,12 +207,14 @@ class Erp:
             yield
         except WorkerError as error:
             outcome = error.code
-            if isinstance(error, AnswerCut) and self._stop.is_set():
+            if isinstance(error, AnswerCut | ExchangeTimeout) and self._stop.is_set():
                 raise Stopping("the worker is shutting down") from None
             told = _about_session(error, lease)
             if told is not None:
                 self._sessions.lost(lease, told)
-                raise told from None
+            if isinstance(told, LoginLimit):
+                # Another session of our own may do; when there is none, asking for one says so.
+                raise SessionsBusy(told.message) from None
             raise
         finally:
             log.debug(
@@ -227,11 +236,18 @@ def _about_session(error: WorkerError, lease: Lease) -> WorkerError | None:
     return None
 
 
-def _attempts_used(state: tenacity.RetryCallState) -> bool:
-    error = state.outcome.exception() if state.outcome else None
-    return (
-        isinstance(error, TryAgain) and error.attempts is not None and state.attempt_number >= error.attempts
-    )
+class _AttemptsUsed:
+    """Whether one exchange has failed too often; failures that wait for something else are not counted."""
+
+    def __init__(self) -> None:
+        self._counted = 0
+
+    def __call__(self, state: tenacity.RetryCallState) -> bool:
+        error = state.outcome.exception() if state.outcome else None
+        if not isinstance(error, TryAgain) or error.attempts is None:
+            return False
+        self._counted += 1
+        return self._counted >= error.attempts
 
 
 def _failure(status: int, content_type: str, chunks: Iterator[bytes]) -> WorkerError:

@@ -29,7 +29,9 @@ def direct(connection: Connection, deadline: Deadline, job_id: str) -> Iterator[
         with wires.borrow() as wire:
             endpoints = signin.discover(wire, deadline)
             grant = signin.sign_in(wire, connection, endpoints, deadline)
-        only = _OneSession(Lease(slot=0, generation=0, id=job_id, token=grant.token, fresh=True))
+        only = _OneSession(
+            Lease(slot=0, generation=0, id=job_id, token=grant.token, send_by=deadline, fresh=True)
+        )
         caller = Caller(lane=Lane.INTERACTIVE, deadline=deadline, job_id=job_id)
         try:
             yield Erp(connection, caller, only, only, wires, threading.Event())

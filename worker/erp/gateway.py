@@ -32,6 +32,8 @@ class Gateway:
 
     def __init__(self, settings: Settings, store: redis.Redis, owner: str) -> None:
         self._stop = threading.Event()
+        self._grace = threading.Timer(GRACE_SECONDS, self._cut)
+        self._grace.daemon = True
         self._housekeeper = ThreadPoolExecutor(1, "housekeeper")
         self._tidying: Future[None] | None = None
         self._settings = settings
@@ -56,6 +58,8 @@ class Gateway:
         try:
             for pool in self._pools.values():
                 pool.beat()
+            for budget in self._budgets.values():
+                budget.beat()
         except StoreUnavailable as error:
             log.warning("store unavailable", reason=str(error))
             return
@@ -71,20 +75,21 @@ class Gateway:
         self._pools[self._settings.connection(connection).name].restore()
 
     def stop(self) -> None:
-        """Begin no exchange from now on; one in flight is cut after a grace."""
+        """Begin no exchange from now on; one in flight is cut after a grace. To be called once."""
         self._stop.set()
-        timer = threading.Timer(GRACE_SECONDS, self._cut)
-        timer.daemon = True
-        timer.start()
+        self._grace.start()
 
     def close(self) -> None:
-        """Leave; the last worker to do so signs every session out."""
+        """Cut what is in flight, and leave; the last worker to do so signs every session out."""
         self._stop.set()
+        self._grace.cancel()
+        self._cut()
         self._housekeeper.shutdown(wait=True)
         with ThreadPoolExecutor(max(1, len(self._pools)), "leave") as leaving:
             list(leaving.map(_leave, self._pools.values()))
-        for wires in self._wires.values():
+        for name, wires in self._wires.items():
             wires.close()
+            self._pools[name].close()
 
     def _cut(self) -> None:
         for wires in self._wires.values():
@@ -92,6 +97,8 @@ class Gateway:
 
     def _tidy(self) -> None:
         for pool in self._pools.values():
+            if self._stop.is_set():
+                return
             try:
                 pool.tidy()
             except WorkerError as error:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -24,16 +24,17 @@ from worker.erp import signin
 from worker.erp.budget import Budget
 from worker.erp.caller import Caller
 from worker.erp.deadline import Deadline
+from worker.erp.outbox import Outbox
 from worker.erp.store import Script, texts
 from worker.erp.wire import Wire, Wires
 from worker.errors import (
     AnswerCut,
     AnswerMalformed,
     DeadlineExceeded,
+    ErpRefused,
     ExchangeTimeout,
     LoginLimit,
     Misconfigured,
-    NotInEndpoint,
     SessionLost,
     SessionsBusy,
     SignInRefused,
@@ -49,9 +50,13 @@ PRESENCE_SECONDS = 4.0
 SIGN_IN_SECONDS = 30.0
 PERMIT_SECONDS = 20.0
 CLOSE_SECONDS = 15.0
+CLOSE_PAUSE_SECONDS = 0.5
 RETRY_CLOSE_SECONDS = 5.0
 LOGIN_LIMIT_SECONDS = 30.0
 WAKE_SECONDS = 1.0
+QUEUE_SECONDS = 600.0
+"""How long the ERP may hold a request before it works on it (vendor's guide, License Restrictions for API Users)."""
+
 RENEWAL_SHARE = 0.1
 """The last part of a token's life in which no exchange is begun; a minute at most."""
 
@@ -60,12 +65,17 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Lease:
-    """The exclusive loan of a session to one exchange; ``fresh`` when no exchange has used it yet."""
+    """The exclusive loan of a session to one exchange; ``fresh`` when no exchange has used it yet.
+
+    The request is sent by ``send_by`` or never: later the session may be another's, or signed out and its token not
+    yet revoked, and then a request would open a session again.
+    """
 
     slot: int
     generation: int
     id: str
     token: SecretStr
+    send_by: Deadline
     fresh: bool
 
 
@@ -96,6 +106,7 @@ class SessionPool:
         self._settings = settings
         self._connection = connection
         self._script = Script(store, "sessions.lua", f"acuworker:{connection.name}:")
+        self._outbox = Outbox(self._script)
         self._budget = budget
         self._owner = owner
         self._stop = stop
@@ -113,23 +124,24 @@ class SessionPool:
         lease = self._acquire(caller)
         self._held[lease.id] = lease
         try:
+            if self._stop.is_set():
+                raise Stopping("the worker is shutting down")
             yield lease
         finally:
             del self._held[lease.id]
-            # Unreleased, it expires: what was read with it is worth more.
-            with suppress(StoreUnavailable):
-                self._script("release", lease.slot, lease.generation, lease.id)
+            self._outbox.tell("release", lease.slot, lease.generation, lease.id)
 
     def lost(self, lease: Lease, error: WorkerError) -> None:
         """Say that the ERP did not take the lease's token: close the session, once for its generation."""
         if isinstance(error, LoginLimit):
             self._script("full", error.message, _ms(LOGIN_LIMIT_SECONDS))
-        answer = self._script("lost", lease.slot, lease.generation, self._owner, _ms(CLOSE_SECONDS))
+        answer = self._script("lost", lease.slot, lease.generation, lease.id, self._owner, _ms(CLOSE_SECONDS))
         if texts(answer)[0] == "sign_out":
             self._close(lease.slot, lease.generation, lease.token, Deadline(CLOSE_SECONDS))
 
     def beat(self) -> None:
         """Keep this process present and its leases alive. Raises StoreUnavailable."""
+        self._outbox.flush()
         self._script("present", self._owner, _ms(PRESENCE_SECONDS))
         for lease in tuple(self._held.values()):
             self._script("renew", lease.slot, lease.generation, lease.id, _ms(LEASE_SECONDS))
@@ -156,6 +168,10 @@ class SessionPool:
             beats = now
         self._close_while("last", self._quarantine, self._owner, _ms(CLOSE_SECONDS))
 
+    def close(self) -> None:
+        """Close the connections that signed in and out."""
+        self._desk.close()
+
     def restore(self) -> None:
         """Close the circuit: an operator has seen a sign-in succeed."""
         self._script("restore")
@@ -177,7 +193,13 @@ class SessionPool:
 
     @property
     def _quarantine(self) -> int:
-        return _ms(self._connection.session_seconds)
+        """How long a sign-in that was not answered may go on to hold a seat."""
+        return _ms(QUEUE_SECONDS + self._connection.session_seconds)
+
+    @property
+    def _busy(self) -> int:
+        """How long after a lease was given the ERP may be at work on its request."""
+        return _ms(LEASE_SECONDS + max(self._connection.exchange_seconds, self._connection.file_seconds))
 
     def _others(self) -> dict[str, str]:
         flat = texts(self._script("absent", self._owner, _ms(CLOSE_SECONDS)))
@@ -203,23 +225,17 @@ class SessionPool:
     def _try(self, waiter: str, caller: Caller) -> Lease | None:
         """One look at the slots, and what it tells us to do; None to look again."""
         name = f"{self._owner}/{waiter}"
-        answer = self._script(
-            "lease",
-            self._connection.max_sessions,
-            self._quarantine,
-            waiter,
-            0 if caller.lane is Lane.INTERACTIVE else 1,
-            name,
-            _ms(LEASE_SECONDS),
-            self._owner,
-            _ms(SIGN_IN_SECONDS + PERMIT_SECONDS),
-            _ms(CLOSE_SECONDS),
-            self._fingerprint,
-        )
-        match texts(answer):
+        send_by = Deadline(LEASE_SECONDS)
+        match self._look(waiter, name, caller.lane):
             case ["use", slot, generation, token]:
-                token_ = self._decrypt(token)
-                return Lease(slot=int(slot), generation=int(generation), id=name, token=token_, fresh=False)
+                return Lease(
+                    slot=int(slot),
+                    generation=int(generation),
+                    id=name,
+                    token=self._decrypt(token),
+                    send_by=send_by,
+                    fresh=False,
+                )
             case ["sign_in", slot, generation]:
                 return self._sign_in(int(slot), int(generation), name, caller)
             case ["sign_out", slot, generation, token]:
@@ -232,25 +248,58 @@ class SessionPool:
                 self._script.wait(f"wake:{waiter}", max(0.01, min(WAKE_SECONDS, caller.deadline.remaining())))
         return None
 
+    def _look(self, waiter: str, name: str, lane: Lane) -> list[str]:
+        rank = 0 if lane is Lane.INTERACTIVE else 1
+        license_ = (
+            self._connection.max_sessions,
+            self._quarantine,
+            _ms(LEASE_SECONDS),
+            self._busy,
+            _ms(PRESENCE_SECONDS),
+            _ms(PERMIT_SECONDS + CLOSE_SECONDS),
+            _ms(CLOSE_SECONDS),
+        )
+        try:
+            return texts(self._script("lease", waiter, rank, name, self._owner, self._fingerprint, *license_))
+        except StoreUnavailable:
+            self._outbox.tell("withdraw", name, self._connection.max_sessions)
+            raise
+
     def _sign_in(self, slot: int, generation: int, name: str, caller: Caller) -> Lease | None:
         """Sign in for a slot whose intent to do so is written down, and take its first lease.
 
-        None when the store no longer waits for it: then the new token is signed out again.
+        None when the store no longer waits for it (then the new token is signed out again), or when the login limit
+        is reached, which others of our own sessions may outlast: look again.
         """
-        grant = self._request_grant(slot, generation, caller)
-        kept = self._settings.cipher().encrypt(grant.token.get_secret_value().encode())
-        life = grant.expires_in
-        renew, gone = _ms(life - min(60.0, life * RENEWAL_SHARE)), _ms(life + SIGN_IN_SECONDS)
+        cipher = self._settings.cipher()
         try:
-            answer = self._script("opened", slot, generation, kept, renew, gone, name, _ms(LEASE_SECONDS))
+            grant = self._request_grant(slot, generation, caller)
+        except LoginLimit:
+            return None
+        kept = cipher.encrypt(grant.token.get_secret_value().encode()).decode()
+        life = grant.expires_in
+        renew = _ms(life - min(60.0, life * RENEWAL_SHARE))
+        gone = _ms(max(life, self._connection.session_seconds) + SIGN_IN_SECONDS)
+        send_by = Deadline(LEASE_SECONDS)
+        try:
+            answer = self._script(
+                "opened", slot, generation, kept, renew, gone, name, _ms(LEASE_SECONDS), self._busy
+            )
         except StoreUnavailable:
-            self._goodbye(grant.token, Deadline(CLOSE_SECONDS))
+            self._give_back(slot, generation, grant.token)
             raise
         if texts(answer)[0] == "late":
-            self._goodbye(grant.token, Deadline(CLOSE_SECONDS))
+            self._give_back(slot, generation, grant.token)
             return None
         log.info("signed in", connection=self._connection.name, slot=slot, generation=generation)
-        return Lease(slot=slot, generation=generation, id=name, token=grant.token, fresh=True)
+        return Lease(
+            slot=slot, generation=generation, id=name, token=grant.token, send_by=send_by, fresh=True
+        )
+
+    def _give_back(self, slot: int, generation: int, token: SecretStr) -> None:
+        """Close a session that the store does not know of, and say so to the store."""
+        self._goodbye(token, Deadline(CLOSE_SECONDS))
+        self._outbox.tell("undone", slot, generation)
 
     def _request_grant(self, slot: int, generation: int, caller: Caller) -> signin.Grant:
         """The grant of a sign-in; when there is none, the slot is left in the state that this means."""
@@ -258,36 +307,36 @@ class SessionPool:
         hurried = replace(caller, deadline=caller.deadline.within(PERMIT_SECONDS))
         try:
             with (
-                self._budget.permit(hurried, SIGN_IN_SECONDS) as permit,
-                self._desk.borrow() as wire,
+                self._budget.sign_in_permit(hurried, SIGN_IN_SECONDS) as permit,
+                # A connection that was kept alive may be closed under the sign-in, whose outcome nobody knew then.
+                closing(Wire(self._connection)) as wire,
             ):
+                endpoints = self._discovered(wire, hurried.deadline.within(PERMIT_SECONDS))
                 limit = Deadline(SIGN_IN_SECONDS)
-                endpoints = self._discovered(wire, limit)
+                if not self._script("send", slot, generation, _ms(SIGN_IN_SECONDS)):
+                    raise SessionsBusy("the time to sign in passed before it was sent")
                 permit.used = sent = True
                 caller.spent.requests += 1
                 return signin.sign_in(wire, self._connection, endpoints, limit)
-        except DeadlineExceeded:
-            self._no_grant(slot, generation)
-            raise SessionsBusy("the license's minute left no request to sign in with") from None
-        except (ExchangeTimeout, AnswerCut, AnswerMalformed):
-            # Once it was sent, the ERP may have opened a session whose token nobody has.
-            if sent:
-                self._script("unknown", slot, generation, self._quarantine)
-            else:
-                self._no_grant(slot, generation)
-            raise
-        except SignInRefused as error:
-            self._script("refuse", self._fingerprint, error.message)
-            self._no_grant(slot, generation)
-            raise
-        except WorkerError as error:
-            if isinstance(error, LoginLimit):
-                self._script("full", error.message, _ms(LOGIN_LIMIT_SECONDS))
-            self._no_grant(slot, generation)
+        except BaseException as error:
+            self._tell_no_grant(slot, generation, error, sent)
+            if isinstance(error, DeadlineExceeded):
+                raise SessionsBusy("the license's minute left no request to sign in with") from None
             raise
 
-    def _no_grant(self, slot: int, generation: int) -> None:
-        self._script("not_opened", slot, generation)
+    def _tell_no_grant(self, slot: int, generation: int, error: BaseException, sent: bool) -> None:
+        """Leave the slot in the state that the failure of a sign-in means."""
+        if sent and isinstance(error, AnswerCut | AnswerMalformed):
+            self._outbox.tell("unknown", slot, generation, _ms(self._connection.session_seconds))
+        elif sent and (isinstance(error, ExchangeTimeout) or not isinstance(error, WorkerError)):
+            # The ERP may yet open a session whose token nobody has.
+            self._outbox.tell("unknown", slot, generation, self._quarantine)
+        else:
+            if isinstance(error, SignInRefused):
+                self._outbox.tell("refuse", self._fingerprint, error.message)
+            if isinstance(error, LoginLimit):
+                self._outbox.tell("full", error.message, _ms(LOGIN_LIMIT_SECONDS))
+            self._outbox.tell("not_opened", slot, generation)
 
     def _close_while(self, operation: str, *arguments: str | int) -> None:
         """Close one session after the other, for as long as the operation names one."""
@@ -295,29 +344,35 @@ class SessionPool:
         while limit.remaining() > 0:
             match texts(self._script(operation, *arguments)):
                 case ["sign_out", slot, generation, token]:
-                    self._close(int(slot), int(generation), self._decrypt(token), limit)
+                    if not self._close(int(slot), int(generation), self._decrypt(token), limit):
+                        threading.Event().wait(CLOSE_PAUSE_SECONDS)
                 case _:
                     return
 
-    def _close(self, slot: int, generation: int, token: SecretStr, deadline: Deadline) -> None:
-        """Sign a closing slot's session out and revoke its token; failing that, leave it for another try."""
+    def _close(self, slot: int, generation: int, token: SecretStr, deadline: Deadline) -> bool:
+        """Sign a closing slot's session out and revoke its token; failing that, leave it for another try.
+
+        Whether that is over with.
+        """
         try:
             self._goodbye(token, deadline)
         except SessionLost:
-            self._script("dead", slot, generation)
+            self._outbox.tell("dead", slot, generation)
         except WorkerError as error:
             log.warning("could not sign out", connection=self._connection.name, slot=slot, reason=str(error))
-            self._script("not_closed", slot, generation, _ms(RETRY_CLOSE_SECONDS))
+            self._outbox.tell("not_closed", slot, generation, _ms(RETRY_CLOSE_SECONDS))
+            return False
         else:
-            self._script("closed", slot, generation)
+            self._outbox.tell("closed", slot, generation)
             log.info("signed out", connection=self._connection.name, slot=slot, generation=generation)
+        return True
 
     def _goodbye(self, token: SecretStr, deadline: Deadline) -> None:
-        self._budget.note()
         with self._desk.borrow() as wire:
-            signin.sign_out(wire, token, deadline)
-            # Some builds offer no revocation; the seat is free all the same.
-            with suppress(NotInEndpoint):
+            with self._budget.exempt(CLOSE_SECONDS):
+                signin.sign_out(wire, token, deadline)
+            # Some builds offer no revocation, and a client's secret may have changed; the seat is free all the same.
+            with suppress(ErpRefused, SessionLost):
                 signin.revoke(wire, self._connection, self._discovered(wire, deadline), token, deadline)
 
     def _discovered(self, wire: Wire, deadline: Deadline) -> signin.Endpoints:

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from worker.erp import answers
 from worker.erp.deadline import Deadline
 from worker.erp.wire import Answer, Request, Wire
-from worker.errors import AnswerMalformed, ErpBusy, NotInEndpoint, SignInRefused, WorkerError
+from worker.errors import AnswerMalformed, ErpBusy, ExchangeTimeout, NotInEndpoint, SignInRefused, WorkerError
 from worker.settings import Connection
 
 TOKEN_PATH = "/identity/connect/token"  # noqa: S105 a path, not a password
@@ -102,11 +102,13 @@ def _own_path(wire: Wire, address: Any, usual: str) -> str:
         return usual
     parts = urlsplit(address)
     path = parts.path.removeprefix(wire.site)
+    plain = path.isascii() and path.isprintable()
     own_host = (parts.hostname, parts.port or 443) == wire.host
     if (
         parts.scheme != "https"
         or not own_host
         or not path.startswith("/identity/")
+        or not plain
         or "%" in path
         or ".." in path
     ):
@@ -127,6 +129,8 @@ def sign_in(wire: Wire, connection: Connection, endpoints: Endpoints, deadline: 
         "client_secret": connection.client_secret.get_secret_value(),
     }
     answer = wire.send(Request(method="POST", path=endpoints.token, form=form), deadline)
+    if answer.status == 504:
+        raise ExchangeTimeout("the ERP's front end gave up on the sign-in (504), which may yet be answered")
     refusal = _refusal(connection, answer)
     if refusal is not None:
         raise refusal

@@ -6,7 +6,8 @@ StoreUnavailable, and then no request goes to the ERP.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,8 @@ class Script:
 
     def __call__(self, operation: str, *arguments: str | bytes | int | float) -> Any:
         """Run an operation and return what it returns. Raises StoreUnavailable."""
-        try:
+        with answering():
             return self._script(keys=[self._prefix], args=[operation, *arguments])
-        except redis.RedisError as error:
-            raise unavailable(error) from None
 
     @cached_property
     def _script(self) -> Any:
@@ -37,17 +36,17 @@ class Script:
 
     def wait(self, key: str, seconds: float) -> bool:
         """Wait until something is pushed to a list of this license, for so many seconds; whether it was."""
-        try:
+        with answering():
             return self._store.blpop([self._prefix + key], timeout=seconds) is not None
-        except redis.RedisError as error:
-            raise unavailable(error) from None
 
 
-def unavailable(error: redis.RedisError) -> StoreUnavailable:
-    """What a failure of redis-py means to the caller; its text may hold addresses, never a secret."""
-    return StoreUnavailable(
-        f"the store does not answer ({type(error).__name__}); no request is made until it does"
-    )
+@contextmanager
+def answering() -> Iterator[None]:
+    """Around a use of the store: whatever redis-py raises is StoreUnavailable, without the address."""
+    try:
+        yield
+    except redis.RedisError as error:
+        raise StoreUnavailable(f"the store does not answer ({type(error).__name__})") from None
 
 
 def texts(reply: Sequence[bytes | int]) -> list[str]:

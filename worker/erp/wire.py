@@ -14,7 +14,7 @@ import ssl
 import threading
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -43,7 +43,10 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A request to the instance: ``path`` begins with ``/``, follows the site, and is quoted already."""
+    """A request to the instance: ``path`` begins with ``/``, follows the site, and is quoted already.
+
+    After ``send_by`` it is not sent any more: the token may then be another's.
+    """
 
     method: str
     path: str
@@ -51,6 +54,7 @@ class Request:
     form: Mapping[str, str] | None = field(default=None, repr=False)
     token: SecretStr | None = None
     request_id: str | None = None
+    send_by: Deadline | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,12 +107,13 @@ class Wire:
         self._backend.cut()
 
     def close(self) -> None:
-        """Close the connection."""
-        self._client.close()
+        """Close the connection, if there is one."""
+        if "_client" in self.__dict__:
+            self._client.close()
 
     @contextmanager
     def _exchange(self, request: Request, deadline: Deadline, encoding: str) -> Iterator[httpx.Response]:
-        self._backend.deadline = deadline
+        self._backend.deadline, self._backend.send_by = deadline, request.send_by or deadline
         with _translating(self._origin):
             response = self._client.send(self._build(request, encoding), stream=True)
             try:
@@ -162,6 +167,7 @@ class Wires:
         self._connection = connection
         self._idle: list[Wire] = []
         self._busy: set[Wire] = set()
+        self._closed = False
         self._lock = threading.Lock()
 
     @contextmanager
@@ -176,6 +182,8 @@ class Wires:
             with self._lock:
                 self._busy.discard(wire)
                 self._idle.append(wire)
+                if self._closed:
+                    self._close_idle()
 
     def cut(self) -> None:
         """End every exchange in flight."""
@@ -184,10 +192,14 @@ class Wires:
                 wire.cut()
 
     def close(self) -> None:
-        """Close the connections that are not in use."""
+        """Close the connections; those in use, when they are given back."""
         with self._lock:
-            while self._idle:
-                self._idle.pop().close()
+            self._closed = True
+            self._close_idle()
+
+    def _close_idle(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
 
 
 def _trust(connection: Connection) -> ssl.SSLContext:
@@ -284,7 +296,7 @@ class _DeadlineBackend(httpcore.NetworkBackend):
         self._sync = httpcore.SyncBackend()
         self._socket: socket.socket | None = None
         self._lock = threading.Lock()
-        self.deadline = Deadline(0)
+        self.deadline = self.send_by = Deadline(0)
 
     def connect_tcp(
         self,
@@ -310,8 +322,9 @@ class _DeadlineBackend(httpcore.NetworkBackend):
             self._socket = stream.get_extra_info("socket")
 
     def cut(self) -> None:
-        """Wake whoever waits on the socket, with an end of file."""
-        with self._lock:
+        """Wake whoever waits on the socket, with an end of file; one that is only being opened is not waited on."""
+        self.deadline = Deadline(0)
+        with self._lock, suppress(OSError):  # the other side may have been faster
             if self._socket is not None and self._socket.fileno() >= 0:
                 # SSLSocket's own shutdown would drop the TLS state under the reader.
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
@@ -329,6 +342,8 @@ class _DeadlineStream(httpcore.NetworkStream):
         return self._stream.read(max_bytes, self._backend.shorten(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if self._backend.send_by.remaining() <= 0:
+            raise httpcore.WriteTimeout("the request's time to be sent has passed")
         self._stream.write(buffer, self._backend.shorten(timeout))
 
     def close(self) -> None:

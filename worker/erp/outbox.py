@@ -1,0 +1,36 @@
+"""What the store must be told even if it does not answer now."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from contextlib import suppress
+
+from worker.erp.store import Script
+from worker.errors import StoreUnavailable
+
+
+class Outbox:
+    """What a script is told without waiting for an answer: kept while the store is away, and told in order."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self._kept: deque[tuple[str, tuple[str | int, ...]]] = deque()
+        self._sending = threading.Lock()
+
+    def tell(self, operation: str, *arguments: str | int) -> None:
+        """Say it now, if the store answers; otherwise ``flush`` says it when the store does. Never fails."""
+        self._kept.append((operation, arguments))
+        with suppress(StoreUnavailable):
+            self.flush()
+
+    def flush(self) -> None:
+        """Say what was kept, unless another thread is at it. Raises StoreUnavailable."""
+        while self._kept and self._sending.acquire(blocking=False):
+            try:
+                while self._kept:
+                    operation, arguments = self._kept[0]
+                    self._script(operation, *arguments)
+                    self._kept.popleft()
+            finally:
+                self._sending.release()
