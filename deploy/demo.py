@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import ssl
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from subprocess import PIPE, STDOUT
+from typing import IO, Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname, urlopen
 
@@ -30,6 +31,7 @@ from rich.table import Table
 VAR = Path("var/demo")
 CUSTOMER = "C000000003"
 SECONDS = 90
+LOOK_SECONDS = 0.05
 """How long to wait for a result: longer than a job's deadline, whose error names the reason."""
 
 EXPECTED = "demo: orders=9 batches=5+4 payments=1 files=1 peak_sessions=1 open_sessions=0 declined=0"
@@ -71,8 +73,7 @@ def main() -> int:
     shutil.rmtree(VAR, ignore_errors=True)
     VAR.mkdir(parents=True, mode=0o700)
     console.print("starting the sandbox, a stand-in for Acumatica ERP …")
-    with _process([sys.executable, "-m", "deploy.sandbox", "--control"]) as sandbox:
-        erp = json.loads(_line(sandbox))
+    with _sandbox() as erp:
         console.print(f"starting acuworker up against {erp['url']} …")
         with _worker(erp) as broker:
             results = _ask(broker, console)
@@ -86,10 +87,10 @@ def main() -> int:
 
 @contextmanager
 def _process(
-    command: Sequence[str], environment: Mapping[str, str] | None = None
+    command: Sequence[str], output: int | IO[str], environment: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[str]]:
     given = {**os.environ, **(environment or {})}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=given) as process:
+    with subprocess.Popen(command, stdout=output, stderr=STDOUT, text=True, env=given) as process:
         try:
             yield process
         finally:
@@ -97,12 +98,15 @@ def _process(
             process.wait()
 
 
-def _line(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None  # noqa: S101 it was asked for
-    line = process.stdout.readline()
-    if not line:
-        raise SystemExit(f"{' '.join(map(str, process.args))} ended before it said where it is")  # type: ignore[arg-type]
-    return line
+@contextmanager
+def _sandbox() -> Iterator[Json]:
+    """The stand-in ERP; yields what its first line says."""
+    with _process([sys.executable, "-m", "deploy.sandbox", "--control"], PIPE) as process:
+        assert process.stdout is not None  # noqa: S101 it was asked for
+        line = process.stdout.readline()
+        if not line.startswith("{"):
+            raise SystemExit(f"the sandbox ended before it said where it is: {line}")
+        yield json.loads(line)
 
 
 def _settings(erp: Json) -> dict[str, str]:
@@ -121,23 +125,21 @@ def _settings(erp: Json) -> dict[str, str]:
 
 @contextmanager
 def _worker(erp: Json) -> Iterator[str]:
-    """``acuworker up`` against the sandbox; yields the address of its broker. What else it says is kept in a file."""
+    """``acuworker up`` against the sandbox, what it says in a file; yields the address of its broker."""
+    path = VAR / "up.log"
     with (
-        ThreadPoolExecutor(1) as keeper,
-        _process([sys.executable, "-m", "worker", "up"], _settings(erp)) as process,
+        path.open("w") as log,
+        _process([sys.executable, "-m", "worker", "up"], log, _settings(erp)) as process,
     ):
-        while not (line := _line(process)).startswith("broker: "):
-            pass
-        keeper.submit(_keep, process, VAR / "up.log")
-        yield line.removeprefix("broker: ").strip()
+        yield _broker(process, path)
 
 
-def _keep(process: subprocess.Popen[str], path: Path) -> None:
-    assert process.stdout is not None  # noqa: S101 it was asked for
-    with path.open("w") as log:
-        for line in process.stdout:
-            log.write(line)
-            log.flush()
+def _broker(process: subprocess.Popen[str], log: Path) -> str:
+    while not (told := re.search(r"^broker: (.+)$", log.read_text(), re.MULTILINE)):
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(LOOK_SECONDS)
+            raise SystemExit(f"acuworker up ended before it had a broker:\n{log.read_text()}")
+    return told[1]
 
 
 def _ask(broker: str, console: Console) -> dict[str, Json]:

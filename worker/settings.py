@@ -85,6 +85,13 @@ class Connection(BaseModel):
             raise ValueError("must be the instance's address alone: https://host/site")
         return value.rstrip("/")
 
+    @field_validator("max_per_minute")
+    @classmethod
+    def _enough_to_sign_in(cls, value: int) -> int:
+        if value == 1:
+            raise ValueError("must be 0 (no limit) or at least 2: signing in is a request too")
+        return value
+
     @model_validator(mode="before")
     @classmethod
     def _read_secret_files(cls, given: Any) -> Any:

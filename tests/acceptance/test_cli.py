@@ -95,7 +95,9 @@ def test_a_failed_job_ends_with_its_error(installation: Installation, shell: Com
     installation.start_worker()
     done = shell.run("submit", "SalesOrder", "--key", "SO", "--key", "999999", "--wait")
     assert (done.status, done.out) == (1, "")
-    assert done.err.splitlines()[-1] == "error: keys: no record has these keys"
+    assert (
+        done.err.splitlines()[-1] == "error: keys: no SalesOrder in Default/20.200.001 is named SO / 999999"
+    )
     unknown = shell.run("result", "no-such-job")
     assert unknown.status == 1
     assert unknown.err.startswith("error: ")

@@ -15,9 +15,11 @@ from tests.sandbox_process import Sandbox, start_sandbox
 from worker.bootsteps import Heartbeat
 from worker.erp.client import Erp
 from worker.errors import (
+    AnswerMalformed,
     DeadlineExceeded,
     ErpRefused,
     LoginLimit,
+    RecordNotFound,
     RightsMissing,
     SignInRefused,
     Stopping,
@@ -303,3 +305,24 @@ def test_rights_and_other_refusals_end_at_once(sandbox: Sandbox, store_url: str,
         _orders(erp_of(gateway))
     assert isinstance(raised.value, ErpRefused)
     assert sandbox.tally()["requests"] == 3
+
+
+def test_a_record_that_is_not_there_is_named(sandbox: Sandbox, store_url: str, floors: Floors) -> None:
+    """A missing record is named by its keys and the endpoint that was asked, whether the ERP says 500 or 404."""
+    gateway = floors.start(settings_for(connection_to(sandbox), store_url))
+    with pytest.raises(RecordNotFound, match=r"no SalesOrder in Default/20\.200\.001 is named SO / none"):
+        erp_of(gateway).get(Query(entity="SalesOrder"), ["SO", "none"])
+    with start_sandbox("--control", "--missing-status", "404") as newer:
+        floor = floors.start(settings_for(connection_to(newer), store_url), "other")
+        redis.Redis.from_url(store_url).flushall()
+        with pytest.raises(RecordNotFound, match="SO / none"):
+            erp_of(floor).get(Query(entity="SalesOrder"), ["SO", "none"])
+
+
+def test_giving_up_says_how_often_it_was_tried(sandbox: Sandbox, store_url: str, floors: Floors) -> None:
+    """A failure that does not pass is tried five times, and then says so."""
+    gateway = floors.start(settings_for(connection_to(sandbox), store_url))
+    sandbox.control("faults", {"kind": "malformed", "path": "/MyStoreInstance/entity", "times": 20})
+    with pytest.raises(AnswerMalformed, match=r"\(tried 5 times\)"):
+        _orders(erp_of(gateway))
+    assert sandbox.tally()["requests"] == 6

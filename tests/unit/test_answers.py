@@ -155,6 +155,15 @@ def test_error(answer: Answer, kind: type[WorkerError], words: str) -> None:
     assert "\n" not in error.message
 
 
+def test_a_long_optimization_error_is_told_short() -> None:
+    """Of the fields that an optimization error lists the first few are told, and how many more there are."""
+    fields = "".join(f"ApplicationHistory.F{n}: View ARPost has BQL delegate\r\n" for n in range(12))
+    message = f"Optimization cannot be performed.The following fields cause the error:\r\n{fields}"
+    error = answers.error(_answer(500, _exception("X.CannotOptimizeException", message)))
+    assert isinstance(error, NotOptimizable)
+    assert "ApplicationHistory.F2: View ARPost has BQL delegate; and 9 fields more" in error.message
+
+
 def test_success_is_no_error() -> None:
     """A 200 and a 204 stand for no error."""
     assert answers.error(_answer(200, [])) is None

@@ -68,6 +68,7 @@ def test_secrets_that_others_may_read(file: Path) -> None:
         (CONNECTION.replace("https:", "http:") + SECRETS, "https://"),
         (CONNECTION.replace("erp.example.com", "user:pw@erp.example.com") + SECRETS, "address alone"),
         (CONNECTION + SECRETS + "max_sessions = 0", "max_sessions"),
+        (CONNECTION + SECRETS + "max_per_minute = 1", "signing in is a request too"),
         (CONNECTION + SECRETS + "max_session = 1", "max_session"),
         (CONNECTION + 'password_file = "/nowhere"\nclient_secret = "canary-secret"', "/nowhere"),
     ],

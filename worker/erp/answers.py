@@ -38,6 +38,8 @@ LOGIN_LIMIT = re.compile(r"API Login Limit|concurrent API logins", re.IGNORECASE
 """What the ERP says when no session is left: the license's words, and those of a user's own limit."""
 
 MESSAGE_LENGTH = 600
+SHOWN_FIELDS = 3
+"""Fields that an optimization error is told with; it lists every one that was asked for."""
 
 _decode_any = msgspec.json.Decoder(float_hook=Decimal).decode
 
@@ -161,12 +163,21 @@ def _internal_error(answer: Answer, text: str) -> WorkerError:
     if not _is_json(answer):
         return ErpFault(f"the ERP failed with 500: {text}")
     kind, message = _exception(answer)
+    if "CannotOptimizeException" in kind:
+        return NotOptimizable(_unoptimized(message))
     for mark, make in _BY_EXCEPTION.items():
         if mark in kind:
             return make(text)
     if _FILTER_WORDS.search(message):
         return FilterRefused(f"the ERP cannot evaluate the filter: {text}", "filter")
     return ErpFault(f"the ERP failed: {text}")
+
+
+def _unoptimized(message: str) -> str:
+    """The ERP's words, with the first few of the fields that it lists, one a line."""
+    head, *fields = message.splitlines()
+    more = f"; and {len(fields) - SHOWN_FIELDS} fields more" if len(fields) > SHOWN_FIELDS else ""
+    return clean(f"{head} {'; '.join(fields[:SHOWN_FIELDS])}{more}")
 
 
 def _unknown_path(answer: Answer, text: str) -> WorkerError:
@@ -178,7 +189,6 @@ _FILTER_WORDS = re.compile(
 )
 
 _BY_EXCEPTION: Mapping[str, Callable[[str], WorkerError]] = {
-    "CannotOptimizeException": NotOptimizable,
     "NoEntitySatisfiesTheConditionException": lambda text: RecordNotFound("no record has these keys", "keys"),
     "KeyNotFoundException": lambda text: FieldUnknown(
         f"the entity lacks a field that was asked for: {text}", "select"
@@ -194,7 +204,9 @@ _BY_STATUS: Mapping[int, Callable[[Answer, str], WorkerError]] = {
     307: lambda answer, text: ErpRestarting(f"the ERP sent us elsewhere, which is not followed: {text}"),
     308: lambda answer, text: ErpRestarting(f"the ERP sent us elsewhere, which is not followed: {text}"),
     401: lambda answer, text: SessionLost(f"the ERP no longer knows the session: {text}"),
-    403: lambda answer, text: RightsMissing(text),
+    403: lambda answer, text: RightsMissing(
+        text if "rights" in text else f"the API user may not do this: {text}"
+    ),
     404: _unknown_path,
     408: lambda answer, text: ErpBusy(f"the ERP gave up on the request (408): {text}"),
     429: lambda answer, text: ErpBusy(

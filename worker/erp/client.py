@@ -99,14 +99,14 @@ class Erp:
         """
         if urls.fits_a_path(keys):
             path = urls.entity_path(self.connection, query.entity, *keys)
-            return self._one(path, query)
+            return self._one(path, query, keys)
         if not query.key_fields and len(keys) == 1 and urls.is_id(keys[0]):
             return self.get_by_id(query, keys[0])
         return self.get_by_id(query, self._id_of(query, keys))
 
     def get_by_id(self, query: Query, record_id: str) -> Record:
         """The record with this id of the ERP's (its NoteID)."""
-        return self._one(urls.entity_path(self.connection, query.entity, record_id), query)
+        return self._one(urls.entity_path(self.connection, query.entity, record_id), query, [record_id])
 
     def download(self, href: str, sink: Sink) -> None:
         """Write the bytes of a file to a sink, which is restarted when the download must be."""
@@ -122,15 +122,21 @@ class Erp:
 
         self._try(exchange, self.connection.file_seconds, "GET file")
 
-    def _one(self, path: str, query: Query) -> Record:
+    def _one(self, path: str, query: Query, named: Sequence[str]) -> Record:
         options = urls.options(
             Query(entity=query.entity, select=query.select, expand=query.expand, custom=query.custom)
         )
         try:
             return self._read(path, options, answers.record)
-        except NotInEndpoint:
+        except (RecordNotFound, NotInEndpoint):
             # Some builds say 404 where others say 500 of a record that does not exist.
-            raise RecordNotFound("no record has these keys", "keys") from None
+            raise self._no_record(query.entity, named) from None
+
+    def _no_record(self, entity: str, named: Sequence[str]) -> RecordNotFound:
+        endpoint = f"{self.connection.endpoint}/{self.connection.version}"
+        return RecordNotFound(
+            f"no {entity} in {endpoint} is named {answers.clean(' / '.join(named))}", "keys"
+        )
 
     def _id_of(self, asked: Query, keys: Sequence[str]) -> str:
         if len(asked.key_fields) != len(keys):
@@ -143,7 +149,7 @@ class Erp:
         )
         found = self.list(by_key, top=2)
         if len(found) != 1:
-            raise RecordNotFound("no record has these keys", "keys")
+            raise self._no_record(asked.entity, keys)
         return str(found[0].get("id"))
 
     def _read(self, path: str, options: str, parse: Callable[[Answer], T]) -> T:
@@ -166,12 +172,13 @@ class Erp:
     def _try(self, exchange: Callable[[Wire, Lease, Deadline], T], longest: float, what: str) -> T:
         """Make an exchange until it succeeds, fails for good, or the caller's deadline passes."""
         reason = "the ERP"
+        tries = _Tries()
         for attempt in tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(TryAgain),
             wait=tenacity.wait_random_exponential(multiplier=FIRST_PAUSE_SECONDS, max=LONGEST_PAUSE_SECONDS),
-            stop=_AttemptsUsed(),
+            stop=tries.are_used_up,
             sleep=self._pause,
-            reraise=True,
+            retry_error_callback=tries.give_up,
         ):
             self._caller.deadline.check(reason)
             with attempt:
@@ -236,18 +243,27 @@ def _about_session(error: WorkerError, lease: Lease) -> WorkerError | None:
     return None
 
 
-class _AttemptsUsed:
-    """Whether one exchange has failed too often; failures that wait for something else are not counted."""
+class _Tries:
+    """How often one exchange has failed; failures that wait for something else are not counted."""
 
     def __init__(self) -> None:
         self._counted = 0
 
-    def __call__(self, state: tenacity.RetryCallState) -> bool:
+    def are_used_up(self, state: tenacity.RetryCallState) -> bool:
+        """Whether this failure was one too many."""
         error = state.outcome.exception() if state.outcome else None
         if not isinstance(error, TryAgain) or error.attempts is None:
             return False
         self._counted += 1
         return self._counted >= error.attempts
+
+    def give_up(self, state: tenacity.RetryCallState) -> None:
+        """Raise the last failure, which says how often it was tried."""
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, TryAgain) and self._counted > 1:
+            raise type(error)(f"{error.message} (tried {self._counted} times)", error.field) from None
+        if error:
+            raise error
 
 
 def _failure(status: int, content_type: str, chunks: Iterator[bytes]) -> WorkerError:

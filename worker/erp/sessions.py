@@ -60,6 +60,10 @@ QUEUE_SECONDS = 600.0
 RENEWAL_SHARE = 0.1
 """The last part of a token's life in which no exchange is begun; a minute at most."""
 
+UNTIL_MENDED = (
+    "no other sign-in is tried until workers start with other credentials, or acuworker doctor signs in"
+)
+
 log = structlog.get_logger(__name__)
 
 
@@ -241,7 +245,7 @@ class SessionPool:
             case ["sign_out", slot, generation, token]:
                 self._close(int(slot), int(generation), self._decrypt(token), Deadline(CLOSE_SECONDS))
             case ["refused", message]:
-                raise SignInRefused(message, "connection")
+                raise SignInRefused(f"{message}; {UNTIL_MENDED}", "connection")
             case ["full", message, left]:
                 raise LoginLimit(message, seconds=max(1.0, int(left) / 1000))
             case _:

@@ -154,8 +154,7 @@ def _refusal(connection: Connection, answer: Answer) -> WorkerError | None:
     said = answers.clean(f"{code} {body.get('error_description') or ''}")
     advice = _ADVICE.get(code, "see Connected Applications (SM303010)")
     return SignInRefused(
-        f"the ERP refused to sign in connection {connection.name!r} ({said}): {advice}. No other sign-in is tried "
-        "until the credentials change or acuworker doctor is run",
+        f"the ERP refused to sign in connection {connection.name!r} ({said}): {advice}",
         "connection",
     )
 

@@ -45,6 +45,9 @@ def answering() -> Iterator[None]:
     """Around a use of the store: whatever redis-py raises is StoreUnavailable, without the address."""
     try:
         yield
+    except redis.ResponseError as error:
+        # Not its silence: out of memory or disk, a replica, or a script of ours that is wrong.
+        raise StoreUnavailable(f"the store refuses: {str(error)[:200]}") from None
     except redis.RedisError as error:
         raise StoreUnavailable(f"the store does not answer ({type(error).__name__})") from None
 
