@@ -39,7 +39,7 @@ worker_cancel_long_running_tasks_on_connection_loss = False
 task_serializer = result_serializer = event_serializer = "json"
 accept_content = result_accept_content = ["json"]  # anything else would let a stranger run code here
 
-result_backend = _settings.results
+result_backend = _settings.store_for_celery
 result_extended = True  # name, arguments and worker beside each result; a job holds no secret
 result_expires = 86_400
 redis_socket_timeout = 10

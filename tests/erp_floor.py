@@ -63,7 +63,7 @@ class Floors:
             for wires in gateway._wires.values():
                 wires.close()
             for pool in gateway._pools.values():
-                pool._desk.close()
+                pool._sign_out_wires.close()
         for store in self._stores:
             store.close()
 

@@ -17,11 +17,10 @@ from kombu.pools import producers
 from worker.celery import app
 from worker.erp import query as filters
 from worker.errors import JobUnknown, StoreUnavailable, Waiting
-from worker.job import Job, Lane, Result
+from worker.job import TASK, Job, Lane, Result
 from worker.jobstore import JobState, JobStore
 from worker.settings import Settings
 
-TASK = "acumatica.retrieve"
 LOOK_SECONDS = 0.05
 
 WAY_OUT = "is acuworker up running, and are ACUWORKER_VAR and ACUWORKER_STORE_URL here what they are there?"
@@ -91,5 +90,7 @@ class Client:
         with saying_the_way_out():
             result = self._jobs.result(job_id)
         if result is None:
-            raise JobUnknown(f"the job {job_id} is done, and its result no longer kept", "job_id")
+            raise JobUnknown(
+                f"the job {job_id} is done, and its result was kept for a day: submit it again", "job_id"
+            )
         return result

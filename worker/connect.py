@@ -1,7 +1,8 @@
 """acuworker connect: from a pasted URL to a connection that has read a record.
 
-What is not given as an option is asked, secrets unseen. Nothing is saved before the ERP has taken the credentials,
-and the session is signed out at the end. Raises the WorkerError that says what is wrong and what would mend it.
+What is not given as an option is asked, secrets unseen. The connection is not saved before the ERP has taken the
+credentials, and the session is signed out at the end. Raises the WorkerError that says what is wrong and what would
+mend it.
 """
 
 from __future__ import annotations
@@ -36,10 +37,13 @@ from worker.errors import (
     SignInRefused,
 )
 from worker.job import Query
-from worker.settings import Connection, connections_path
+from worker.settings import Connection, connections_path, misconfigured
 
-LOOK_SECONDS = 30.0
+LIST_SECONDS = 30.0
+"""How long the instance may take to list its endpoints."""
+
 TRY_SECONDS = 120.0
+"""How long it may take to sign in and to read a record."""
 
 INNER = frozenset(("entity", "identity", "odata", "odatav4", "frames", "pages", "main", "main.aspx", "ui"))
 """What follows the site in the addresses that people copy: of the API, of sign-in, of the browser."""
@@ -133,9 +137,7 @@ def checked(said: Mapping[str, str | int], name: str = "default") -> Connection:
     try:
         return Connection.model_validate({**said, "name": name})
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise Misconfigured(first["msg"].removeprefix("Value error, "), where or None) from None
+        raise misconfigured(error) from None
 
 
 def _trusted(place: Place, given: Given, kept: Mapping[str, Any], path: Path) -> Said:
@@ -166,7 +168,7 @@ def listed(wire: Wire) -> Sequence[EndpointVersion]:
     Some hosted instances answer 401 to whoever is not signed in (reported by live instances).
     """
     try:
-        return signin.versions(wire, Deadline(LOOK_SECONDS))
+        return signin.versions(wire, Deadline(LIST_SECONDS))
     except SessionLost:
         return ()
     except NotInEndpoint:
@@ -301,7 +303,7 @@ def _try(connection: Connection, said: Said, path: Path, entity: str) -> None:
             found = erp.list(Query(entity=entity), top=1)
             click.echo(f"read {len(found)} {entity} record{'' if len(found) == 1 else 's'}")
     except SignInRefused:
-        click.echo(f"nothing was saved; to try again: {again(connection.name, said)}")
+        click.echo(f"the connection was not saved; to try again: {again(connection.name, said)}")
         raise
     click.echo("signed out; workers take the connection up when acuworker up is started")
 

@@ -31,7 +31,7 @@ from worker.errors import BlobsUnavailable, Misconfigured, StoreUnavailable, Wor
 from worker.job import Lane, Query, Spent
 from worker.settings import Connection, Settings, connections_path
 
-LOOK_SECONDS = 30.0
+DISCOVERY_SECONDS = 30.0
 TRY_SECONDS = 60.0
 STORE_SECONDS = 5.0
 
@@ -147,7 +147,7 @@ def _connection(
         connect.require_listed(listed, connection.endpoint, connection.version)
         say(f"{connection.url} is trusted and has {connection.endpoint}/{connection.version}")
     with findings.of(f"{name}: discovery") as say, closing(Wire(connection)) as wire:
-        say(f"tokens at {signin.discover(wire, Deadline(LOOK_SECONDS)).token}")
+        say(f"tokens at {signin.discover(wire, Deadline(DISCOVERY_SECONDS)).token}")
     gateway = Gateway(settings, store, f"doctor-{uuid4()}") if store else None
     if gateway and taken(gateway.sessions(), name) >= connection.max_sessions:
         return _through_a_worker(findings, gateway, name, entity)

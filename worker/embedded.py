@@ -49,7 +49,7 @@ class PrivateStore:
         self._pid_file = self._directory / "pid"
         self._log = var / "valkey.log"
         self._socket = settings.socket
-        self._url = settings.results
+        self._url = settings.store_for_celery
         self._child: subprocess.Popen[bytes] | None = None
 
     def prepare(self) -> None:

@@ -30,7 +30,7 @@
     │   ├── ErpFault             the ERP failed, and why is not known to pass
     │   ├── ErpRestarting        the site is down or starting: something in front of it answers
     │   ├── SessionLost          the ERP no longer knows the session
-    │   ├── SessionsBusy         no session came free in time
+    │   ├── SessionsBusy         no session could be had just now
     │   ├── StoreUnavailable     the store or the broker does not answer
     │   └── BlobsUnavailable     the blob directory cannot be written
     ├── HandlerFailed            mend the handler: it raised something that is not in this tree
@@ -212,7 +212,7 @@ class SessionLost(TryAgain):
 
 
 class SessionsBusy(TryAgain):
-    """No session came free in time."""
+    """No session could be had just now: none could be signed in, or the ERP did not open one."""
 
     attempts = None
 

@@ -1,7 +1,7 @@
 """What travels: the job that is asked, the query that goes to the ERP, pages on their way back, the result.
 
-All of it is frozen. A job comes from a stranger, so ``Job.parse`` refuses whatever it does not know, with an
-error that names the field and says what is allowed.
+All of it is frozen but ``Spent``, which counts. A job comes from a stranger, so ``Job.parse`` refuses whatever it
+does not know, with an error that names the field and says what is allowed.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ from worker.params import Params
 
 Record = dict[str, Any]
 """One record as the ERP sent it: ``{"OrderNbr": {"value": "000001"}, …}``, its numbers as ``Decimal``."""
+
+TASK = "acumatica.retrieve"
+"""The Celery task that takes a job."""
 
 MAX_PAGE_SIZE = 5000
 MAX_DEADLINE_SECONDS = 30 * 86_400
@@ -234,7 +237,7 @@ def _refusal(error: ValidationError) -> JobRefused:
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """What one GET asks of the ERP: a list (``filter``), or one record (``keys`` or ``id``).
+    """What one GET asks of the ERP: a list (``filter``), or one record (``keys``).
 
     ``filter`` is text that has been parsed and bound, never a job's own.
     """
@@ -270,7 +273,7 @@ class Attachment:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """Records and the cursor after them: what a strategy yields and a checkpoint saves."""
+    """Records and the cursor after them, which is the number of rows passed so far: what a strategy yields."""
 
     records: Sequence[Record]
     cursor: int

@@ -37,11 +37,6 @@ class Registry:
         """The handler of that entity, or else the one that takes any."""
         return self._handlers.get(entity) or self._handlers[FALLBACK]
 
-    @property
-    def entities(self) -> tuple[str, ...]:
-        """The entities that have a handler of their own."""
-        return tuple(sorted(self._handlers.keys() - {FALLBACK}))
-
 
 def _unrivalled(points: Iterable[EntryPoint]) -> list[EntryPoint]:
     """These entry points, no two of which may bear one name."""

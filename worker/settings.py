@@ -173,9 +173,7 @@ class Settings(BaseSettings):
         try:
             return cls()
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise Misconfigured(first["msg"].removeprefix("Value error, "), where or None) from None
+            raise misconfigured(error) from None
 
     def connection(self, name: str) -> Connection:
         """The connection of that name. Raises ConnectionUnknown."""
@@ -200,10 +198,10 @@ class Settings(BaseSettings):
     @property
     def broker(self) -> str:
         """The URL of the broker, for Celery."""
-        return self.broker_url.get_secret_value() if self.broker_url else self.results
+        return self.broker_url.get_secret_value() if self.broker_url else self.store_for_celery
 
     @property
-    def results(self) -> str:
+    def store_for_celery(self) -> str:
         """The URL of the store, for Celery, which has a scheme of its own for sockets."""
         return re.sub(r"^unix://", "redis+socket://", self.store)
 
@@ -238,6 +236,13 @@ class Settings(BaseSettings):
         except OSError as error:
             message = f"{path} cannot be read ({error.strerror}): acuworker up makes it, or set ACUWORKER_STORE_KEYS"
             raise Misconfigured(message, "store_keys") from None
+
+
+def misconfigured(error: ValidationError) -> Misconfigured:
+    """The first thing wrong with settings, and which of them it is."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return Misconfigured(first["msg"].removeprefix("Value error, "), where or None)
 
 
 def connections_path() -> Path:

@@ -17,7 +17,7 @@ from celery.exceptions import Ignore, Reject, Retry
 from kombu.exceptions import OperationalError
 
 from worker.errors import JobInvalid, JobRefused, StoreUnavailable, WorkerError
-from worker.job import JOB_ID, Job, Lane
+from worker.job import JOB_ID, TASK, Job, Lane
 from worker.runner import Delivery, Done, Failed, HandedBack, Later, Outcome, Runner
 
 
@@ -46,7 +46,7 @@ def checked_id(task_id: object) -> str:
 class Retrieve(Task):  # type: ignore[misc]  # Celery has no types
     """``acumatica.retrieve``: takes a job, returns its result; both are JSON objects."""
 
-    name = "acumatica.retrieve"
+    name = TASK
     max_retries = None
     throws = (WorkerError,)
 

@@ -1,4 +1,7 @@
-"""`python -m deploy.sandbox`: set the site up, say where it is, and serve until SIGTERM or SIGINT (exit 0)."""
+"""`python -m deploy.sandbox`: set the site up, say where it is, and serve until SIGTERM or SIGINT (exit 0).
+
+Fails with one line, and status 1, when the address is not free to listen on.
+"""
 
 import json
 import signal
@@ -37,7 +40,11 @@ def _listener(host: str, port: int) -> socket.socket:
     """A listening socket. It names its protocol, without which asyncio leaves Nagle's algorithm on (40 ms)."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((host, port))
+    try:
+        listener.bind((host, port))
+    except OSError as why:
+        listener.close()
+        sys.exit(f"the sandbox cannot listen on {host}:{port}: {why.strerror}; give another --port, or 0")
     listener.listen(1024)
     return listener
 

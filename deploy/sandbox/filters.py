@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from deploy.sandbox.refusal import bad_filter
+from deploy.sandbox.refusal import bad_filter, incompatible_types
 from deploy.sandbox.rows import SERVER_ZONE
 
 OPERATORS = {
@@ -207,8 +207,9 @@ class _Parser:
         """Whether a match is written `… eq true`, taking that much; bare is the only form that works."""
         if not any(self._peek("name", operator) for operator in OPERATORS):
             return False
-        self._operator()
-        self._literal()
+        operator, literal = self._operator(), self._literal()
+        if literal.type not in ("Edm.Boolean", "Edm.Null"):
+            raise incompatible_types("Edm.Boolean", literal.type, OPERATORS[operator])
         return True
 
     def _operand(self) -> Path | CustomField:
@@ -278,10 +279,10 @@ def _literal_of(token: _Token) -> Literal:
 
 
 def _number_of(text: str) -> Literal:
+    """A number of any length: Decimal reads one that int refuses, and the two compare as numbers do."""
     digits = text.rstrip("MmLlDdFf")
-    if digits == text and digits.lstrip("+-").isdigit():
-        return Literal("Edm.Int32", int(digits))
-    return Literal("Edm.Decimal", Decimal(digits))
+    whole = digits == text and digits.lstrip("+-").isdigit()
+    return Literal("Edm.Int32" if whole else "Edm.Decimal", Decimal(digits))
 
 
 def _typed_of(prefix: str, inner: str) -> Literal:

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,8 @@ from deploy.sandbox.builds import BUILDS
 from deploy.sandbox.collation import COLLATIONS
 
 Add = Callable[..., argparse.Action]
+
+_LAST_PORT = 65_535
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Latency:
     def parse(text: str) -> "Latency":
         """Read `BASE,PER_ROW,PER_SKIPPED`, in milliseconds."""
         figures = [float(figure) / 1000 for figure in text.split(",")]
-        if len(figures) != 3 or min(figures) < 0:
+        if len(figures) != 3 or not all(0 <= figure < inf for figure in figures):
             raise ValueError(text)
         return Latency(*figures)
 
@@ -115,16 +118,36 @@ def _count(text: str) -> int:
     return number
 
 
+def _port(text: str) -> int:
+    number = _count(text)
+    if number > _LAST_PORT:
+        raise ValueError(text)
+    return number
+
+
+def _site(text: str) -> str:
+    """A virtual directory, with or without the slashes around it; one within another is not served."""
+    name = text.strip("/")
+    if "/" in name:
+        raise ValueError(text)
+    return name
+
+
 def _seconds(text: str) -> float:
     seconds = float(text)
-    if seconds <= 0:
+    if not 0 < seconds < inf:
         raise ValueError(text)
     return seconds
 
 
 def _add_data(add: Add) -> None:
     add("--build", choices=sorted(BUILDS), default="2022R1", help="recorded build to imitate [%(default)s]")
-    add("--site", default="MyStoreInstance", help="virtual directory; empty for the root [%(default)s]")
+    add(
+        "--site",
+        type=_site,
+        default="MyStoreInstance",
+        help="virtual directory; empty for the root [%(default)s]",
+    )
     add("--tenant", default="MyStore", help="name of the one tenant [%(default)s]")
     add("--orders", type=_count, default=0, metavar="N", help="sales orders to generate [%(default)s]")
     add("--customers", type=_count, default=0, metavar="N", help="customers to generate [%(default)s]")
@@ -146,7 +169,7 @@ def _add_data(add: Add) -> None:
 def _add_address(add: Add) -> None:
     add("--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on [%(default)s]")
     add("--hostname", default="127.0.0.1", metavar="NAME", help="name in url and certificate [%(default)s]")
-    add("--port", type=_count, default=0, metavar="P", help="port to listen on; 0: a free one [%(default)s]")
+    add("--port", type=_port, default=0, metavar="P", help="port to listen on; 0: a free one [%(default)s]")
     add("--certificates", type=Path, metavar="DIR", help="where authority and certificate stay [temporary]")
     add("--username", default="admin", metavar="NAME", help="the one API user [%(default)s]")
     add("--password", default=secrets.token_urlsafe(12), metavar="TEXT", help="the user's password [random]")

@@ -2,7 +2,8 @@
 
 Rules recorded or reported by live instances: without `$select` all scalar fields and no nested entity; each nested
 level must be expanded; with `$select` an expanded entity of which no member is selected is left out; fields of the
-filter are added; an unknown name is a 500. Names are taken to be case-sensitive, as in filters.
+filter are added (those of an expanded entity too, selected or not: a choice); an unknown name is a 500. Names are
+taken to be case-sensitive, as in filters.
 """
 
 from collections.abc import Collection, Iterable
@@ -109,6 +110,6 @@ def _member(field: Field, request: _Request) -> Member | None:
     if (field.name,) not in request.expanded:
         return None
     inner = request.below(field.name)
-    if inner.selected is not None and not inner.selected:
+    if inner.selected is not None and not (inner.selected or inner.filtered):
         return None
     return Member(field, _projection(field.nested, inner))

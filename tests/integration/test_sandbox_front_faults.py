@@ -321,3 +321,14 @@ def test_help_explains_itself() -> None:
     assert all(line.rstrip().endswith("]") for line in options)
     refused = subprocess.run([*command, "--latency", "1,2"], capture_output=True, text=True, check=False)
     assert (refused.returncode, "--latency" in refused.stderr) == (2, True)
+
+
+def test_a_port_that_is_taken_is_told_in_one_line() -> None:
+    """Without the port that it was given, the sandbox ends with 1 and names the address, without a stack trace."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "-m", "deploy.sandbox", "--port", port]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    (line,) = ended.stderr.splitlines()
+    assert f"127.0.0.1:{port}: Address already in use" in line

@@ -100,7 +100,7 @@ def test_addresses_of_the_private_store(file: Path, tmp_path: Path) -> None:
     """Store, broker and results are on the same socket, each in the words of its library."""
     settings = Settings.load()
     assert settings.store == f"unix://{tmp_path}/valkey.sock"
-    assert settings.broker == settings.results == f"redis+socket://{tmp_path}/valkey.sock"
+    assert settings.broker == settings.store_for_celery == f"redis+socket://{tmp_path}/valkey.sock"
 
 
 def test_a_long_path_gets_a_short_socket(file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -100,13 +100,11 @@ def login_limit(text: str) -> LoginLimit:
     if "concurrent api logins" in text.lower():
         return LoginLimit(
             "the ERP user's own limit of concurrent API logins is reached (Users, SM201010); "
-            "sign out other sessions of that user or raise the limit",
-            seconds=30,
+            "sign out other sessions of that user or raise the limit"
         )
     return LoginLimit(
         "every API session of the ERP's license is taken (API Login Limit); "
-        "one frees when other software signs out, or an hour after it stopped without",
-        seconds=30,
+        "one frees when other software signs out, or an hour after it stopped without"
     )
 
 
@@ -180,6 +178,10 @@ def _unoptimized(message: str) -> str:
     return clean(f"{head} {'; '.join(fields[:SHOWN_FIELDS])}{more}")
 
 
+def _redirect(answer: Answer, text: str) -> WorkerError:
+    return ErpRestarting(f"the ERP sent us elsewhere, which is not followed: {text}")
+
+
 def _unknown_path(answer: Answer, text: str) -> WorkerError:
     return NotInEndpoint(f"the endpoint has no such entity, record or path (404: {text})", "entity")
 
@@ -198,11 +200,7 @@ _BY_EXCEPTION: Mapping[str, Callable[[str], WorkerError]] = {
 }
 
 _BY_STATUS: Mapping[int, Callable[[Answer, str], WorkerError]] = {
-    301: lambda answer, text: ErpRestarting(f"the ERP sent us elsewhere, which is not followed: {text}"),
-    302: lambda answer, text: ErpRestarting(f"the ERP sent us elsewhere, which is not followed: {text}"),
-    303: lambda answer, text: ErpRestarting(f"the ERP sent us elsewhere, which is not followed: {text}"),
-    307: lambda answer, text: ErpRestarting(f"the ERP sent us elsewhere, which is not followed: {text}"),
-    308: lambda answer, text: ErpRestarting(f"the ERP sent us elsewhere, which is not followed: {text}"),
+    **dict.fromkeys((301, 302, 303, 307, 308), _redirect),
     401: lambda answer, text: SessionLost(f"the ERP no longer knows the session: {text}"),
     403: lambda answer, text: RightsMissing(
         text if "rights" in text else f"the API user may not do this: {text}"

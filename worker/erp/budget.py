@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 import redis
 
 from worker.erp.caller import Caller
-from worker.erp.store import Script
+from worker.erp.store import Script, ms
 from worker.errors import Stopping, StoreUnavailable
 from worker.job import Lane
 from worker.settings import Connection
@@ -63,7 +63,7 @@ class Budget:
         name = uuid.uuid4().hex
         if self._limit:
             with suppress(StoreUnavailable):
-                self._script("exempt", name, _ms(longest))
+                self._script("exempt", name, ms(longest))
         try:
             yield
         finally:
@@ -84,7 +84,7 @@ class Budget:
             return
         name = uuid.uuid4().hex
         self._take(name, caller, longest, reserve)
-        self._flying[name] = _ms(longest)
+        self._flying[name] = ms(longest)
         try:
             yield permit
         finally:
@@ -95,13 +95,9 @@ class Budget:
 
     def _take(self, name: str, caller: Caller, longest: float, reserve: int) -> None:
         paced = "1" if caller.lane is Lane.BULK else "0"
-        while wait := self._script("take", name, self._limit, paced, _ms(longest), reserve) / 1000:
+        while wait := self._script("take", name, self._limit, paced, ms(longest), reserve) / 1000:
             caller.deadline.check(f"the license's minute ({self._limit} requests)")
             pause = max(0.001, min(wait, LONGEST_WAIT, caller.deadline.remaining()))
             caller.spent.waited("budget", pause)
             if self._stop.wait(pause):
                 raise Stopping("the worker is shutting down")
-
-
-def _ms(seconds: float) -> int:
-    return int(seconds * 1000)

@@ -23,6 +23,7 @@ from worker.erp.sessions import Lease
 from worker.erp.wire import MIB, Answer, Request, Wire, Wires
 from worker.errors import (
     AnswerCut,
+    ErpBusy,
     ExchangeTimeout,
     KeysInvalid,
     LoginLimit,
@@ -71,24 +72,15 @@ class Erp:
         stop: threading.Event,
     ) -> None:
         self.connection = connection
-        self.spent = caller.spent
         self._caller = caller
         self._sessions = sessions
         self._budget = budget
         self._wires = wires
         self._stop = stop
 
-    def list(
-        self,
-        query: Query,
-        *,
-        top: int | None = None,
-        skip: int = 0,
-        select: Sequence[str] | None = None,
-        expand: Sequence[str] | None = None,
-    ) -> list[Record]:
-        """The records that a filter matches, in ascending key order; ``select`` and ``expand`` replace the query's."""
-        options = urls.options(query, top=top, skip=skip, select=select, expand=expand)
+    def list(self, query: Query, *, top: int | None = None, skip: int = 0) -> list[Record]:
+        """The records that a filter matches, in ascending key order: at most ``top``, after ``skip`` others."""
+        options = urls.options(query, top=top, skip=skip)
         path = urls.entity_path(self.connection, query.entity)
         return self._read(path, options, answers.records)
 
@@ -191,7 +183,7 @@ class Erp:
 
     def _pause(self, seconds: float) -> None:
         pause = max(0.0, min(seconds, self._caller.deadline.remaining()))
-        self.spent.waited("retry", pause)
+        self._caller.spent.waited("retry", pause)
         if self._stop.wait(pause):
             raise Stopping("the worker is shutting down")
 
@@ -202,7 +194,7 @@ class Erp:
             self._wires.borrow() as wire,
         ):
             permit.used = True
-            self.spent.requests += 1
+            self._caller.spent.requests += 1
             with self._watched(lease, what):
                 return exchange(wire, lease, self._caller.deadline.within(longest))
 
@@ -237,7 +229,7 @@ def _about_session(error: WorkerError, lease: Lease) -> WorkerError | None:
     """The error, if it says that the ERP has no session for the lease's token."""
     if isinstance(error, SessionLost | LoginLimit):
         return error
-    if lease.fresh and error.code == "ErpBusy":
+    if lease.fresh and isinstance(error, ErpBusy):
         # The first request of a token opens its session; a 429 there is a full license, on some builds.
         return answers.login_limit(error.message)
     return None

@@ -8,7 +8,7 @@ from worker.errors import DeadlineExceeded
 
 
 class Deadline:
-    """The end of the time that a job has, whatever the wall clock does meanwhile."""
+    """The end of the time that a job, or a part of it, has; whatever the wall clock does meanwhile."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds

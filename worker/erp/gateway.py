@@ -1,4 +1,4 @@
-"""The ERP floor of one process: for each connection a session pool, a budget and the wires to its instance.
+"""The ERP floor of one process; its one door for the floors above.
 
 What it does of its own accord (presence, leases, idle sessions) happens when ``beat`` is called, every second.
 """
@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 
 class Gateway:
-    """The ERP floor of one process: a pool and a budget for each connection."""
+    """For each connection a session pool, a budget and the wires to its instance."""
 
     def __init__(self, settings: Settings, store: redis.Redis, owner: str) -> None:
         self._stop = threading.Event()

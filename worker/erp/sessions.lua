@@ -4,10 +4,13 @@
 --   free -> intent -> open -> closing -> free        what is known
 --   intent, sent -> quarantine -> free               a sign-in whose outcome nobody knows
 --   intent, not sent -> free                         a sign-in that nobody will send any more
+--   closing -> quarantine -> free                    a token that no longer signs out
+--   open, closing -> free                            the ERP has closed the session by itself
 --
 -- A slot: state; generation; until (when its state ends by itself); since, sent (of an intent); token (encrypted);
 -- renew (sign out and in again from here on); gone (the ERP has closed the session by itself, unless a request
--- is under way: busy says until when at most); used; lease (whose the session or the intent is), lease_until.
+-- is under way: busy says until when at most); used; lease (whose the session or the intent is), lease_until;
+-- owner (the worker that signs in or out).
 --
 -- A caller may ask twice, because the answer was lost on its way: what it was given, it is given again.
 local prefix, operation = KEYS[1], ARGV[1]
@@ -329,7 +332,7 @@ end
 
 -- fingerprint, message
 function operations.refuse(fingerprint, message)
-    redis.call('HSET', prefix .. 'circuit', 'fingerprint', fingerprint, 'message', message, 'at', now)
+    redis.call('HSET', prefix .. 'circuit', 'fingerprint', fingerprint, 'message', message)
 end
 
 function operations.restore()

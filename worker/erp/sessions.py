@@ -9,6 +9,7 @@ A lease is a heartbeat: when a worker dies its session is lent on, with the same
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -25,7 +26,7 @@ from worker.erp.budget import Budget
 from worker.erp.caller import Caller
 from worker.erp.deadline import Deadline
 from worker.erp.outbox import Outbox
-from worker.erp.store import Script, texts
+from worker.erp.store import Script, ms, texts
 from worker.erp.wire import Wire, Wires
 from worker.errors import (
     AnswerCut,
@@ -116,7 +117,7 @@ class SessionPool:
         self._stop = stop
         self._held: dict[str, Lease] = {}
         self._endpoints: signin.Endpoints | None = None
-        self._desk = Wires(connection)
+        self._sign_out_wires = Wires(connection)
 
     @contextmanager
     def lease(self, caller: Caller) -> Iterator[Lease]:
@@ -138,23 +139,23 @@ class SessionPool:
     def lost(self, lease: Lease, error: WorkerError) -> None:
         """Say that the ERP did not take the lease's token: close the session, once for its generation."""
         if isinstance(error, LoginLimit):
-            self._script("full", error.message, _ms(LOGIN_LIMIT_SECONDS))
-        answer = self._script("lost", lease.slot, lease.generation, lease.id, self._owner, _ms(CLOSE_SECONDS))
+            self._script("full", error.message, ms(LOGIN_LIMIT_SECONDS))
+        answer = self._script("lost", lease.slot, lease.generation, lease.id, self._owner, ms(CLOSE_SECONDS))
         if texts(answer)[0] == "sign_out":
             self._close(lease.slot, lease.generation, lease.token, Deadline(CLOSE_SECONDS))
 
     def beat(self) -> None:
         """Keep this process present and its leases alive. Raises StoreUnavailable."""
         self._outbox.flush()
-        self._script("present", self._owner, _ms(PRESENCE_SECONDS))
+        self._script("present", self._owner, ms(PRESENCE_SECONDS))
         for lease in tuple(self._held.values()):
-            self._script("renew", lease.slot, lease.generation, lease.id, _ms(LEASE_SECONDS))
+            self._script("renew", lease.slot, lease.generation, lease.id, ms(LEASE_SECONDS))
 
     def tidy(self) -> None:
         """Close the sessions that have been idle too long, or were left half closed. Raises StoreUnavailable."""
-        idle = _ms(self._connection.idle_seconds)
+        idle = ms(self._connection.idle_seconds)
         self._close_while(
-            "idle", self._connection.max_sessions, self._quarantine, self._owner, _ms(CLOSE_SECONDS), idle
+            "idle", self._connection.max_sessions, self._quarantine, self._owner, ms(CLOSE_SECONDS), idle
         )
 
     def leave(self) -> None:
@@ -165,16 +166,16 @@ class SessionPool:
         beats = self._others()
         watched = Deadline(PRESENCE_SECONDS + 1)
         while beats and watched.remaining() > 0:
-            threading.Event().wait(PRESENCE_SECONDS / 20)
+            time.sleep(PRESENCE_SECONDS / 20)
             now = self._others()
             if any(beats.get(worker) != beat for worker, beat in now.items()):
                 return
             beats = now
-        self._close_while("last", self._quarantine, self._owner, _ms(CLOSE_SECONDS))
+        self._close_while("last", self._quarantine, self._owner, ms(CLOSE_SECONDS))
 
     def close(self) -> None:
-        """Close the connections that signed in and out."""
-        self._desk.close()
+        """Close the connections that signed out."""
+        self._sign_out_wires.close()
 
     def restore(self) -> None:
         """Close the circuit: an operator has seen a sign-in succeed."""
@@ -198,15 +199,15 @@ class SessionPool:
     @property
     def _quarantine(self) -> int:
         """How long a sign-in that was not answered may go on to hold a seat."""
-        return _ms(QUEUE_SECONDS + self._connection.session_seconds)
+        return ms(QUEUE_SECONDS + self._connection.session_seconds)
 
     @property
     def _busy(self) -> int:
         """How long after a lease was given the ERP may be at work on its request."""
-        return _ms(LEASE_SECONDS + max(self._connection.exchange_seconds, self._connection.file_seconds))
+        return ms(LEASE_SECONDS + max(self._connection.exchange_seconds, self._connection.file_seconds))
 
     def _others(self) -> dict[str, str]:
-        flat = texts(self._script("absent", self._owner, _ms(CLOSE_SECONDS)))
+        flat = texts(self._script("absent", self._owner, ms(CLOSE_SECONDS)))
         return dict(zip(flat[::2], flat[1::2], strict=True))
 
     def _acquire(self, caller: Caller) -> Lease:
@@ -257,11 +258,11 @@ class SessionPool:
         license_ = (
             self._connection.max_sessions,
             self._quarantine,
-            _ms(LEASE_SECONDS),
+            ms(LEASE_SECONDS),
             self._busy,
-            _ms(PRESENCE_SECONDS),
-            _ms(PERMIT_SECONDS + CLOSE_SECONDS),
-            _ms(CLOSE_SECONDS),
+            ms(PRESENCE_SECONDS),
+            ms(PERMIT_SECONDS + CLOSE_SECONDS),
+            ms(CLOSE_SECONDS),
         )
         try:
             return texts(self._script("lease", waiter, rank, name, self._owner, self._fingerprint, *license_))
@@ -282,12 +283,12 @@ class SessionPool:
             return None
         kept = cipher.encrypt(grant.token.get_secret_value().encode()).decode()
         life = grant.expires_in
-        renew = _ms(life - min(60.0, life * RENEWAL_SHARE))
-        gone = _ms(max(life, self._connection.session_seconds) + SIGN_IN_SECONDS)
+        renew = ms(life - min(60.0, life * RENEWAL_SHARE))
+        gone = ms(max(life, self._connection.session_seconds) + SIGN_IN_SECONDS)
         send_by = Deadline(LEASE_SECONDS)
         try:
             answer = self._script(
-                "opened", slot, generation, kept, renew, gone, name, _ms(LEASE_SECONDS), self._busy
+                "opened", slot, generation, kept, renew, gone, name, ms(LEASE_SECONDS), self._busy
             )
         except StoreUnavailable:
             self._give_back(slot, generation, grant.token)
@@ -315,9 +316,9 @@ class SessionPool:
                 # A connection that was kept alive may be closed under the sign-in, whose outcome nobody knew then.
                 closing(Wire(self._connection)) as wire,
             ):
-                endpoints = self._discovered(wire, hurried.deadline.within(PERMIT_SECONDS))
+                endpoints = self._discovered(wire, hurried.deadline)
                 limit = Deadline(SIGN_IN_SECONDS)
-                if not self._script("send", slot, generation, _ms(SIGN_IN_SECONDS)):
+                if not self._script("send", slot, generation, ms(SIGN_IN_SECONDS)):
                     raise SessionsBusy("the time to sign in passed before it was sent")
                 permit.used = sent = True
                 caller.spent.requests += 1
@@ -331,7 +332,7 @@ class SessionPool:
     def _tell_no_grant(self, slot: int, generation: int, error: BaseException, sent: bool) -> None:
         """Leave the slot in the state that the failure of a sign-in means."""
         if sent and isinstance(error, AnswerCut | AnswerMalformed):
-            self._outbox.tell("unknown", slot, generation, _ms(self._connection.session_seconds))
+            self._outbox.tell("unknown", slot, generation, ms(self._connection.session_seconds))
         elif sent and (isinstance(error, ExchangeTimeout) or not isinstance(error, WorkerError)):
             # The ERP may yet open a session whose token nobody has.
             self._outbox.tell("unknown", slot, generation, self._quarantine)
@@ -339,7 +340,7 @@ class SessionPool:
             if isinstance(error, SignInRefused):
                 self._outbox.tell("refuse", self._fingerprint, error.message)
             if isinstance(error, LoginLimit):
-                self._outbox.tell("full", error.message, _ms(LOGIN_LIMIT_SECONDS))
+                self._outbox.tell("full", error.message, ms(LOGIN_LIMIT_SECONDS))
             self._outbox.tell("not_opened", slot, generation)
 
     def _close_while(self, operation: str, *arguments: str | int) -> None:
@@ -349,7 +350,7 @@ class SessionPool:
             match texts(self._script(operation, *arguments)):
                 case ["sign_out", slot, generation, token]:
                     if not self._close(int(slot), int(generation), self._decrypt(token), limit):
-                        threading.Event().wait(CLOSE_PAUSE_SECONDS)
+                        time.sleep(CLOSE_PAUSE_SECONDS)
                 case _:
                     return
 
@@ -364,7 +365,7 @@ class SessionPool:
             self._outbox.tell("dead", slot, generation)
         except WorkerError as error:
             log.warning("could not sign out", connection=self._connection.name, slot=slot, reason=str(error))
-            self._outbox.tell("not_closed", slot, generation, _ms(RETRY_CLOSE_SECONDS))
+            self._outbox.tell("not_closed", slot, generation, ms(RETRY_CLOSE_SECONDS))
             return False
         else:
             self._outbox.tell("closed", slot, generation)
@@ -372,7 +373,7 @@ class SessionPool:
         return True
 
     def _goodbye(self, token: SecretStr, deadline: Deadline) -> None:
-        with self._desk.borrow() as wire:
+        with self._sign_out_wires.borrow() as wire:
             with self._budget.exempt(CLOSE_SECONDS):
                 signin.sign_out(wire, token, deadline)
             # Some builds offer no revocation, and a client's secret may have changed; the seat is free all the same.
@@ -388,12 +389,10 @@ class SessionPool:
         try:
             return SecretStr(self._settings.cipher().decrypt(token.encode()).decode())
         except InvalidToken:
-            raise Misconfigured("the store's tokens were encrypted with another key", "store_keys") from None
+            raise Misconfigured(
+                "the store's tokens were encrypted with another key: give that key too", "store_keys"
+            ) from None
 
     @cached_property
     def _fingerprint(self) -> str:
         return self._connection.fingerprint(self._settings.fingerprint_key())
-
-
-def _ms(seconds: float) -> int:
-    return int(seconds * 1000)

@@ -52,6 +52,11 @@ def answering() -> Iterator[None]:
         raise StoreUnavailable(f"the store does not answer ({type(error).__name__})") from None
 
 
+def ms(seconds: float) -> int:
+    """Seconds as whole milliseconds, in which the scripts count."""
+    return int(seconds * 1000)
+
+
 def texts(reply: Sequence[bytes | int]) -> list[str]:
     """A reply's parts as text."""
     return [part.decode() if isinstance(part, bytes) else str(part) for part in reply]

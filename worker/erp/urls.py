@@ -18,7 +18,6 @@ _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _NOT_IN_A_PATH = frozenset("/\\%:*&<>?#+|")
 """IIS and ASP.NET refuse these in a path however they are quoted, or read them as something else; ``|`` parts keys."""
 
-
 LONGEST_SEGMENT = 200
 """Bytes of a quoted key; IIS refuses a segment of over 260 in its default setting."""
 
@@ -52,19 +51,12 @@ def is_id(text: str) -> bool:
     return _GUID.fullmatch(text) is not None
 
 
-def options(
-    query: Query,
-    *,
-    top: int | None = None,
-    skip: int = 0,
-    select: Sequence[str] | None = None,
-    expand: Sequence[str] | None = None,
-) -> str:
-    """The query string of a GET; ``select`` and ``expand`` replace the query's own."""
+def options(query: Query, *, top: int | None = None, skip: int = 0) -> str:
+    """The query string of a GET."""
     values = {
-        "$select": ",".join(query.select if select is None else select),
+        "$select": ",".join(query.select),
         "$filter": query.filter or "",
-        "$expand": ",".join(query.expand if expand is None else expand),
+        "$expand": ",".join(query.expand),
         "$custom": ",".join(query.custom),
         "$top": "" if top is None else str(top),
         "$skip": str(skip) if skip else "",

@@ -96,11 +96,7 @@ class Wire:
             if response.headers.get("content-encoding", "identity") != "identity":
                 raise AnswerMalformed("the ERP compressed a file although it was asked not to")
             content_type = response.headers.get("content-type", "")
-            yield (
-                response.status_code,
-                content_type,
-                _translated(self._origin, response.iter_raw(CHUNK_BYTES)),
-            )
+            yield response.status_code, content_type, response.iter_raw(CHUNK_BYTES)
 
     def cut(self) -> None:
         """End the exchange in flight, if there is one, from another thread."""
@@ -220,11 +216,6 @@ def _translating(origin: str) -> Iterator[None]:
         yield
     except httpx.TransportError as error:
         raise _error(origin, error) from None
-
-
-def _translated(origin: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    with _translating(origin):
-        yield from chunks
 
 
 def _error(origin: str, error: httpx.TransportError) -> WorkerError:

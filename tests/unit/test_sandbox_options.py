@@ -1,0 +1,47 @@
+"""The sandbox's command line: what it takes, and what it refuses before anything is made or listened to."""
+
+import pytest
+
+from deploy.sandbox.options import read_options
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ([], "https://127.0.0.1:4000/MyStoreInstance"),
+        (["--site", "Shop"], "https://127.0.0.1:4000/Shop"),
+        (["--site", "/Shop/"], "https://127.0.0.1:4000/Shop"),
+        (["--site", ""], "https://127.0.0.1:4000"),
+        (["--site", "/"], "https://127.0.0.1:4000"),
+        (["--site", "", "--hostname", "erp.test"], "https://erp.test:4000"),
+    ],
+)
+def test_the_url_ends_with_the_site(given: list[str], url: str) -> None:
+    """The address has the virtual directory once, without a slash after it, and none for the root."""
+    assert read_options(given).url(4000) == url
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--site", "one/two"),
+        ("--port", "65536"),
+        ("--port", "-1"),
+        ("--build", "2023R1"),
+        ("--latency", "1,2"),
+        ("--latency", "1,2,-3"),
+        ("--latency", "nan,0,0"),
+        ("--latency", "0,inf,0"),
+        ("--idle-seconds", "0"),
+        ("--idle-seconds", "nan"),
+        ("--max-sessions", "-1"),
+    ],
+)
+def test_a_value_that_cannot_be_served_is_refused(
+    option: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A bad value ends the command with status 2 and a line that names its option."""
+    with pytest.raises(SystemExit) as ended:
+        read_options([f"{option}={value}"])
+    assert ended.value.code == 2
+    assert f"argument {option}:" in capsys.readouterr().err
