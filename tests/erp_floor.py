@@ -33,6 +33,19 @@ def connection_to(sandbox: Sandbox, **changes: Any) -> Connection:
     return Connection(**(given | changes))
 
 
+def connection_to_nowhere(url: str = "https://erp.example.com/Site") -> Connection:
+    """A connection for decisions that ask no ERP."""
+    return Connection(
+        url=url,
+        version="20.200.001",
+        tenant="T",
+        username="u",
+        password=SecretStr("-"),
+        client_id="A@T",
+        client_secret=SecretStr("-"),
+    )
+
+
 def settings_for(connection: Connection, store_url: str, key: bytes | None = None) -> Settings:
     """Settings with one connection and a store of the test's own."""
     return Settings(

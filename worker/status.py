@@ -1,6 +1,6 @@
 """The fleet at one moment: who works on which lane, what waits, where the jobs and the ERP's sessions are.
 
-Looking changes nothing. Raises StoreUnavailable where the store or the broker does not answer.
+Looking opens, lends and closes no session. Raises StoreUnavailable where the store or the broker does not answer.
 """
 
 from __future__ import annotations

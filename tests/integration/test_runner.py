@@ -11,6 +11,7 @@ import pytest
 import redis
 from pydantic import SecretStr
 
+from tests.erp_floor import connection_to_nowhere
 from worker.blobs import BlobStore
 from worker.erp.client import Erp
 from worker.erp.gateway import Gateway
@@ -30,7 +31,7 @@ from worker.jobstore import JobState, JobStore, State
 from worker.publisher import Publisher
 from worker.registry import FALLBACK, Registry
 from worker.runner import Delivery, Done, Dropped, Failed, HandedBack, Later, Runner
-from worker.settings import Connection, Settings
+from worker.settings import Settings
 
 ROW = "acuworker:job:j"
 
@@ -75,15 +76,7 @@ class Bench:
     """A runner whose handler and message are at hand."""
 
     def __init__(self, store_url: str, blobs: Path) -> None:
-        connection = Connection(
-            url="https://erp.invalid/site",
-            version="20.200.001",
-            tenant="t",
-            username="u",
-            password=SecretStr("p"),
-            client_id="c@t",
-            client_secret=SecretStr("s"),
-        )
+        connection = connection_to_nowhere("https://erp.invalid/site")
         self.store = redis.Redis.from_url(store_url)
         self.jobs = JobStore(self.store)
         self.script = Script()

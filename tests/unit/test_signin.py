@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from pydantic import SecretStr
 
+from tests.erp_floor import connection_to_nowhere
 from worker.erp import signin
 from worker.erp.signin import EndpointVersion
 from worker.erp.wire import Wire
 from worker.errors import AnswerMalformed
-from worker.settings import Connection
 
 LISTED = [
     EndpointVersion(name=name, version=version)
@@ -63,14 +62,4 @@ def test_own_addresses_are_followed() -> None:
 
 
 def _wire() -> Wire:
-    return Wire(
-        Connection(
-            url="https://erp.example.com/Site",
-            version="20.200.001",
-            tenant="T",
-            username="u",
-            password=SecretStr("p"),
-            client_id="A@T",
-            client_secret=SecretStr("s"),
-        )
-    )
+    return Wire(connection_to_nowhere())

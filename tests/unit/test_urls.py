@@ -7,22 +7,13 @@ from urllib.parse import parse_qsl, unquote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import SecretStr
 
+from tests.erp_floor import connection_to_nowhere
 from worker.erp import urls
 from worker.errors import AnswerMalformed
 from worker.job import Query
-from worker.settings import Connection
 
-CONNECTION = Connection(
-    url="https://erp.example.com/MyStoreInstance",
-    version="20.200.001",
-    tenant="MyStore",
-    username="admin",
-    password=SecretStr("-"),
-    client_id="A@MyStore",
-    client_secret=SecretStr("-"),
-)
+CONNECTION = connection_to_nowhere("https://erp.example.com/MyStoreInstance")
 FILE = "/MyStoreInstance/entity/Default/20.200.001/files/9be45eb7-f97d-400b-96a5-1c4cf82faa96"
 
 

@@ -17,7 +17,7 @@ from worker.erp.client import Erp
 from worker.erp.deadline import Deadline
 from worker.erp.sessions import SessionPool, SlotView
 from worker.erp.wire import Wires
-from worker.errors import StoreUnavailable, WorkerError
+from worker.errors import WorkerError
 from worker.job import Lane, Spent
 from worker.settings import Settings
 
@@ -54,15 +54,14 @@ class Gateway:
         return Erp(found, caller, self._pools[name], self._budgets[name], self._wires[name], self._stop)
 
     def beat(self) -> None:
-        """Keep presence and leases alive, and see to idle sessions beside it; call it every second."""
-        try:
-            for pool in self._pools.values():
-                pool.beat()
-            for budget in self._budgets.values():
-                budget.beat()
-        except StoreUnavailable as error:
-            log.warning("store unavailable", reason=str(error))
-            return
+        """Keep presence and leases alive, and see to idle sessions beside it; call it every second.
+
+        Raises StoreUnavailable.
+        """
+        for pool in self._pools.values():
+            pool.beat()
+        for budget in self._budgets.values():
+            budget.beat()
         if self._tidying is None or self._tidying.done():
             self._tidying = self._housekeeper.submit(self._tidy)
 
