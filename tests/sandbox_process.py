@@ -1,6 +1,8 @@
 """The sandbox as a process of its own, for tests: start it, look into its event log, hurt it, stop it."""
 
+import html
 import json
+import re
 import ssl
 import subprocess
 import sys
@@ -21,7 +23,10 @@ issued_secrets: set[str] = set()
 
 @dataclass(frozen=True)
 class Sandbox:
-    """A running sandbox. `url` ends with the site; `http` trusts its authority and has no base URL."""
+    """A running sandbox. `url` ends with the site; `http` trusts its authority and has no base URL.
+
+    `ca_file` is empty when it speaks plain HTTP. `tenants` has each with its name, client_id and user_branch.
+    """
 
     url: str
     ca_file: str
@@ -30,13 +35,14 @@ class Sandbox:
     password: str
     client_id: str
     client_secret: str
+    tenants: list[dict[str, Any]]
     pid: int
     process: subprocess.Popen[str]
     http: httpx.Client
 
     def context(self) -> ssl.SSLContext:
         """Client settings that trust the sandbox's authority and nothing else."""
-        return ssl.create_default_context(cafile=self.ca_file)
+        return ssl.create_default_context(cafile=self.ca_file or None)
 
     def control(self, path: str, body: object = None, method: str = "POST") -> Any:
         """Call the control API at `path`, below /_sandbox/; returns its JSON. Needs the option --control."""
@@ -56,8 +62,12 @@ class Sandbox:
         result: list[dict[str, Any]] = self.control(f"events?since={since}", method="GET")
         return result
 
-    def token(self, scope: str = "api") -> str:
-        """A new access token by the password grant."""
+    def token(self, scope: str = "api", **changes: str) -> str:
+        """A new access token by the password grant, or by a form that is changed so."""
+        return str(self.tokens(scope, **changes)["access_token"])
+
+    def tokens(self, scope: str = "api", **changes: str) -> dict[str, Any]:
+        """The whole answer to a token request: the password grant, or a form that is changed so."""
         form = {
             "grant_type": "password",
             "client_id": self.client_id,
@@ -65,10 +75,25 @@ class Sandbox:
             "username": self.username,
             "password": self.password,
             "scope": scope,
+            **changes,
         }
         response = self.http.post(f"{self.url}/identity/connect/token", data=form)
         response.raise_for_status()
-        return str(response.json()["access_token"])
+        result: dict[str, Any] = response.json()
+        return result
+
+    def browse(self, url: str, answer: str = "allow", **credentials: str) -> httpx.Response:
+        """Do as a person with a browser at the authorization endpoint: open the page, and send its form back.
+
+        `credentials` are `username` and `password`, the first user's unless given. Returns the answer to the form,
+        a redirect whose Location leads back to the client; or what came in place of a page to sign in on.
+        """
+        page = self.http.get(url)
+        form = re.search(r'<form method="post" action="([^"]*)"', page.text)
+        if form is None:
+            return page
+        given = {"username": self.username, "password": self.password, "answer": answer, **credentials}
+        return self.http.post(httpx.URL(url).join(html.unescape(form[1])), data=given)
 
 
 @contextmanager
@@ -82,7 +107,8 @@ def start_sandbox(*arguments: str, timeout: float = 20.0) -> Iterator[Sandbox]:
         process = stack.enter_context(subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True))
         stack.callback(_stop, process)
         facts = json.loads(_first_line(process, timeout))
-        context = ssl.create_default_context(cafile=facts["ca_file"])
+        facts["ca_file"] = facts["ca_file"] or ""
+        context = ssl.create_default_context(cafile=facts["ca_file"] or None)
         http = stack.enter_context(httpx.Client(verify=context, trust_env=False, timeout=30.0))
         issued_secrets.update({facts["password"], facts["client_secret"]}.difference(arguments))
         yield Sandbox(**facts, pid=process.pid, process=process, http=http)

@@ -1,7 +1,7 @@
 """The front door as an ASGI application: routes, the event log's arrivals and ends, faults, and the control API."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +12,7 @@ from urllib.parse import unquote_plus
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from deploy.sandbox import pages, paths, reading, replies, signing
+from deploy.sandbox import authorize, pages, paths, reading, replies, signing
 from deploy.sandbox.control import Control
 from deploy.sandbox.delivery import deliver
 from deploy.sandbox.exchange import Exchange
@@ -38,19 +38,19 @@ class Route:
 
 @dataclass(frozen=True)
 class Fixed:
-    """A resource with one path and one method."""
+    """A resource with one path."""
 
-    method: str
-    handler: Handler
+    handlers: Mapping[str, Handler]  # by method
     counted: bool = False
 
 
 _FIXED: Final = {
-    "identity/connect/token": Fixed("POST", signing.token, counted=True),
-    "identity/connect/revocation": Fixed("POST", signing.revocation),
-    "identity/.well-known/openid-configuration": Fixed("GET", signing.discovery),
-    "entity/auth/login": Fixed("POST", signing.login, counted=True),
-    "entity/auth/logout": Fixed("POST", signing.logout, counted=True),
+    "identity/connect/authorize": Fixed({"GET": authorize.ask, "POST": authorize.answer}),
+    "identity/connect/token": Fixed({"POST": signing.token}, counted=True),
+    "identity/connect/revocation": Fixed({"POST": signing.revocation}),
+    "identity/.well-known/openid-configuration": Fixed({"GET": signing.discovery}),
+    "entity/auth/login": Fixed({"POST": signing.login}, counted=True),
+    "entity/auth/logout": Fixed({"POST": signing.logout}, counted=True),
 }
 
 
@@ -79,13 +79,22 @@ def route(site: Site, request: Request) -> Route:
         return Route(_always(replies.required_length()), [])
     if not path or path[0].casefold() not in ("identity", "entity", "frames"):
         return Route(_always(replies.html(404, pages.iis_page("Not Found", "HTTP Error 404."))), [])
+    if site.options.plain_http and path[0].casefold() == "identity":
+        return Route(_always(replies.token_error("invalid_request", "HTTPS is required.")), path)
     fixed = _FIXED.get("/".join(path).casefold())
-    if fixed is not None and fixed.method == request.method:
-        caller = signing.authenticate(site, request)
-        return Route(fixed.handler, path, fixed.counted, caller.session if caller else None)
     if fixed is not None:
-        return Route(_always(replies.message(405, f"This resource takes {fixed.method} only.")), path)
+        return _route_fixed(site, request, path, fixed)
     return _route_page(request, path) if path[0].casefold() != "entity" else _route_data(site, request, path)
+
+
+def _route_fixed(site: Site, request: Request, path: list[str], fixed: Fixed) -> Route:
+    """A resource with one path, by its method."""
+    handler = fixed.handlers.get(request.method)
+    if handler is None:
+        takes = " and ".join(fixed.handlers)
+        return Route(_always(replies.message(405, f"This resource takes {takes} only.")), path)
+    caller = signing.authenticate(site, request)
+    return Route(handler, path, fixed.counted, caller.session if caller else None)
 
 
 def _route_page(request: Request, path: list[str]) -> Route:
@@ -135,14 +144,17 @@ class App:
             exchange.log("end", status=reply.status, rows=reply.rows)
 
     def _log_arrival(self, exchange: Exchange, counted: bool) -> None:
+        """The identity server's queries are left out: they are a client's business with a person."""
         request = exchange.request
+        identity = "".join(exchange.path[:1]).casefold() == "identity"
         exchange.log(
             "arrival",
             method=request.method,
             path=request.scope["path"],
-            query=unquote_plus(request.url.query),
+            query="" if identity else unquote_plus(request.url.query),
             counted=counted,
             request_id=request.headers.get("x-request-id"),
+            branch=request.headers.get("px-cbapibranch"),
         )
 
     async def _spoiled(self, exchange: Exchange, handler: Handler, fault: Fault | None) -> Reply:
@@ -162,7 +174,8 @@ class App:
     async def _answer(self, exchange: Exchange, handler: Handler) -> Reply:
         """The ERP's answer; a request that the license declines gets a 429."""
         try:
-            return await handler(exchange)
+            reply = await handler(exchange)
+            return replies.with_session(reply, exchange.new_cookie) if exchange.new_cookie else reply
         except Declined as why:
             exchange.log("decline", why=str(why))
             words = pages.IIS_TEXT if self._site.options.decline_body == "iis" else ""

@@ -12,9 +12,11 @@ from typing import Final
 from starlette.requests import Request
 
 from deploy.sandbox import replies
+from deploy.sandbox.entity_fields import TOP_LEVEL
 from deploy.sandbox.events import tally
 from deploy.sandbox.faults import Fault
 from deploy.sandbox.replies import Reply
+from deploy.sandbox.sessions import SeatLimits
 from deploy.sandbox.site import Site
 
 Action = Callable[[Site, Mapping[str, object]], object]
@@ -91,15 +93,24 @@ def _revoke(site: Site, _given: Mapping[str, object]) -> object:
     return {}
 
 
+def _revoke_refresh(site: Site, _given: Mapping[str, object]) -> object:
+    site.identity.revoke_refresh()
+    site.log.add("token_revoked", token="all_refresh")  # noqa: S106 - which tokens, not a password
+    return {}
+
+
 def _close(site: Site, _given: Mapping[str, object]) -> object:
     site.seats.close_all("restart")
     return {}
 
 
 def _account(site: Site, given: Mapping[str, object]) -> object:
-    """Lock or unlock the account, or change its password."""
-    account = site.identity.account
-    _only(given, {"locked": bool, "password": str})
+    """Lock or unlock the account of `user`, or of the first, or change its password."""
+    _only(given, {"user": str, "locked": bool, "password": str})
+    accounts = site.identity.accounts
+    account = accounts.find(str(given["user"])) if "user" in given else accounts.first
+    if account is None:
+        raise LookupError(f"there is no user {given['user']!r}")
     if "locked" in given:
         account.lock(bool(given["locked"]))
     account.password = str(given.get("password", account.password))
@@ -111,6 +122,43 @@ def _client(site: Site, given: Mapping[str, object]) -> object:
     _only(given, {"secret": str})
     site.identity.client.secret = str(given.get("secret", site.identity.client.secret))
     return {}
+
+
+def _limits(site: Site, _given: Mapping[str, object]) -> dict[str, int]:
+    license_, seats = site.license, site.seats.limits
+    return {**asdict(seats), "max_concurrent": license_.concurrent, "max_per_minute": license_.per_minute}
+
+
+def _change_limits(site: Site, given: Mapping[str, object]) -> object:
+    """Set limits of the license; 0 is none. Open sessions and running requests stay."""
+    before = _limits(site, {})
+    _only(given, dict.fromkeys(before, int))
+    limits = {name: _count(name, given.get(name, limit)) for name, limit in before.items()}
+    site.seats.limits = SeatLimits(limits["max_sessions"], limits["max_logins_per_user"])
+    site.license.change(limits["max_concurrent"], limits["max_per_minute"])
+    site.log.add("limits", **limits)
+    return limits
+
+
+def _count(name: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{name} should be a number, 0 for no limit, not {value!r}")
+    return value
+
+
+def _rights(site: Site, given: Mapping[str, object]) -> object:
+    """Give a right to an entity, or take it away."""
+    _only(given, dict.fromkeys(TOP_LEVEL, bool))
+    for entity, allowed in given.items():
+        (site.forbidden.discard if allowed else site.forbidden.add)(entity)
+    return {entity: entity not in site.forbidden for entity in TOP_LEVEL}
+
+
+def _tenants(site: Site, given: Mapping[str, object]) -> object:
+    """Let the site forget which tenant is whose, or remember."""
+    _only(given, {"stale": bool})
+    site.tenants.stale = bool(given.get("stale", site.tenants.stale))
+    return {"stale": site.tenants.stale}
 
 
 def _only(given: Mapping[str, object], fields: Mapping[str, type]) -> None:
@@ -127,9 +175,13 @@ _ACTIONS: Final[Mapping[str, Mapping[str, Action]]] = {
     "events": {"DELETE": _reset},
     "faults": {"GET": _armed, "POST": _arm, "DELETE": _disarm},
     "revoke-tokens": {"POST": _revoke},
+    "revoke-refresh": {"POST": _revoke_refresh},
     "close-sessions": {"POST": _close},
     "account": {"PATCH": _account},
     "client": {"PATCH": _client},
+    "license": {"GET": _limits, "PATCH": _change_limits},
+    "rights": {"PATCH": _rights},
+    "tenants": {"PATCH": _tenants},
 }
 
 

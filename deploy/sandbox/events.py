@@ -1,28 +1,31 @@
 """What happened at the sandbox, in order, and the tally that is computed from that alone.
 
 The log is the judge of every claim about limits, so nothing else in the sandbox keeps counts for the
-tally. It never holds a token, a password, a secret or a cookie. It cannot fail; it grows until reset.
+tally. It never holds a token, a password, a secret or a cookie. It grows until reset. It fails only with
+OSError, when the file that it is told to write cannot be written: a judge must not read half a log unawares.
 """
 
+import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import Literal, TextIO
 
 Kind = Literal[
-    "arrival",  # a request came in: method, path, query, counted, request_id
+    "arrival",  # a request came in: method, path, query, counted, request_id, branch
     "delay",  # the license imposed `seconds` on it
     "start",  # it took a core and runs
     "end",  # its answer is sent: status, rows
     "decline",  # the license declined it: why
     "fault",  # a fault armed through the control API met it: fault
-    "sign_in",  # grant, accepted, error
+    "sign_in",  # grant, accepted, user; tenant if accepted, error if not
     "sign_out",
-    "seat_refused",  # a login limit is reached: why
-    "session_open",
+    "seat_refused",  # a login limit is reached: why, user
+    "session_open",  # user, tenant
     "session_close",  # why
-    "token_revoked",  # token: access or refresh
+    "token_revoked",  # token: access or refresh; or all of them: all, all_refresh
+    "limits",  # the license was changed through the control API: the limits from now on
     "reset",  # the log begins anew: sessions and requests that are still open
 ]
 Fact = str | int | float | bool | None | Sequence[int]
@@ -50,15 +53,20 @@ class Event:
 class EventLog:
     """The events since the start or the last reset, numbered from 1 and never renumbered."""
 
-    def __init__(self, clock: Callable[[], int] = time.monotonic_ns) -> None:
+    def __init__(self, clock: Callable[[], int] = time.monotonic_ns, file: TextIO | None = None) -> None:
+        """Every event also goes to `file` as a line of JSON, as it happens; a reset leaves what is written."""
         self._clock = clock
+        self._file = file
         self._events: list[Event] = []
         self._last = 0
 
     def add(self, kind: Kind, request: int | None = None, session: int | None = None, **facts: Fact) -> None:
         """Append an event, stamped now."""
         self._last += 1
-        self._events.append(Event(self._last, self._clock(), kind, request, session, facts))
+        event = Event(self._last, self._clock(), kind, request, session, facts)
+        self._events.append(event)
+        if self._file is not None:
+            self._file.write(json.dumps(event.as_json()) + "\n")
 
     def since(self, n: int) -> list[Event]:
         """The events with a number above `n`."""

@@ -16,7 +16,8 @@ from deploy.sandbox.site import Site
 class Exchange:
     """A request with its number in the event log and its path below the site.
 
-    `held` is closed once the answer is sent: with it go the core and the turn of the session.
+    `held` is closed once the answer is sent: with it go the core and the turn of the session. `new_cookie` is the
+    session id that the answer hands out, where the request opened a session that is told apart by it.
     """
 
     site: Site
@@ -25,6 +26,7 @@ class Exchange:
     path: list[str]
     held: AsyncExitStack
     session: int | None = None
+    new_cookie: str = ""
 
     def log(self, kind: Kind, **facts: str | int | float | bool | None) -> None:
         """Record what happened to this request."""
@@ -41,9 +43,16 @@ class Exchange:
 
     def take_seat(self, caller: SignIn) -> Reply | None:
         """Give the caller a session unless it has one; or the answer that no seat is left."""
+        if caller.session is not None:
+            self.session = caller.session
+            return None
         limit = self.site.seats.open(caller, self.number)
         self.session = caller.session
-        return None if limit is None else no_seat(limit, caller.kind == "cookie", self.site)
+        if limit is not None:
+            return no_seat(limit, caller.kind == "cookie", self.site)
+        caller.forbidden = frozenset(self.site.forbidden)
+        self.new_cookie = caller.cookie
+        return None
 
 
 def no_seat(limit: SeatLimit, by_cookie: bool, site: Site) -> Reply:

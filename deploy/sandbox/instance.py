@@ -100,6 +100,11 @@ class Instance:
             return not_found(f"file {file_id}").answer()
         return Answer(200, file.content, "application/octet-stream")
 
+    def screen_id(self, entity: str) -> str | None:
+        """The number of an entity's form; None for an entity that the endpoint does not have."""
+        definition = self._schema.get(entity)
+        return definition.form.screen_id if definition else None
+
     def insert(self, entity: str, record: Mapping[str, object]) -> str:
         """Adds a record of plain values, nested ones included, and returns its id.
 

@@ -7,6 +7,7 @@ License keeps the waiting. It fails only by declining (Declined), which the ERP 
 import asyncio
 import time
 from bisect import bisect_right, insort
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -65,6 +66,53 @@ def declines(waits: bool, waiting: int) -> bool:
     return waits and waiting >= QUEUE_LENGTH
 
 
+class Cores:
+    """So many requests at once, first come, first served. The number may change while they run."""
+
+    def __init__(self, number: int) -> None:
+        """`number` cores; 0 for no limit."""
+        self._number = number
+        self._taken = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    def full(self) -> bool:
+        """Whether one more would have to wait."""
+        return self._number > 0 and self._taken >= self._number
+
+    async def take(self) -> None:
+        """Wait for a core and hold it."""
+        if not self.full():
+            self._taken += 1
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():
+                self.give_back()
+            elif turn in self._waiting:
+                self._waiting.remove(turn)
+            raise
+
+    def give_back(self) -> None:
+        """Free a core for the next."""
+        self._taken -= 1
+        self._wake()
+
+    def change(self, number: int) -> None:
+        """Set the number of cores. Where there are fewer now, those in use run on."""
+        self._number = number
+        self._wake()
+
+    def _wake(self) -> None:
+        while self._waiting and (not self._number or self._taken < self._number):
+            turn = self._waiting.popleft()
+            if not turn.cancelled():
+                self._taken += 1
+                turn.set_result(None)
+
+
 class License:
     """The queue, the cores and the minute, shared by every session. Single event loop."""
 
@@ -76,12 +124,19 @@ class License:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`concurrent` cores and `per_minute` requests, 0 for no limit; `clock` in the seconds of `entry`."""
-        self._cores = asyncio.Semaphore(concurrent) if concurrent else None
-        self._per_minute = per_minute
+        self.concurrent = concurrent
+        self.per_minute = per_minute
+        self._cores = Cores(concurrent)
         self._entry = entry
         self._clock = clock
         self._stamps: list[float] = []
         self._waiting = 0
+
+    def change(self, concurrent: int, per_minute: int) -> None:
+        """Set the limits. Who waits for the minute already keeps its time of entry."""
+        self.concurrent = concurrent
+        self.per_minute = per_minute
+        self._cores.change(concurrent)
 
     def count(self) -> None:
         """Count a request that never waits: a sign-out."""
@@ -94,8 +149,8 @@ class License:
         `imposed` is told the seconds that the minute makes the request wait, if any. Raises Declined.
         """
         now = self._clock()
-        entry = self._entry(self._stamps, now, self._per_minute)
-        waits = entry > now or (self._cores is not None and self._cores.locked())
+        entry = self._entry(self._stamps, now, self.per_minute)
+        waits = entry > now or self._cores.full()
         if declines(waits, self._waiting):
             raise Declined(f"{self._waiting} requests wait already")
         self._forget(now)
@@ -106,8 +161,7 @@ class License:
         try:
             yield
         finally:
-            if self._cores is not None:
-                self._cores.release()
+            self._cores.give_back()
 
     async def _queue(self, entry: float, now: float) -> None:
         """Wait until `entry` and for a core; a request that may not wait so long leaves the minute again."""
@@ -116,8 +170,7 @@ class License:
             async with asyncio.timeout(QUEUE_SECONDS):
                 if entry > now:
                     await asyncio.sleep(entry - now)
-                if self._cores is not None:
-                    await self._cores.acquire()
+                await self._cores.take()
         except TimeoutError:
             self._stamps.remove(entry)
             raise Declined(f"waited {QUEUE_SECONDS:.0f} s") from None

@@ -1,4 +1,4 @@
-"""The identity server: clients, the account, grants, tokens, revocation. OAuth 2.0, password and refresh grants.
+"""The identity server: the client, grants, tokens, revocation. OAuth 2.0 with password, code and refresh grants.
 
 A refused request gives a TokenError value, never an exception. Shapes of the errors: reported by live
 instances; what is not, follows RFC 6749.
@@ -7,15 +7,18 @@ instances; what is not, follows RFC 6749.
 import base64
 import binascii
 import secrets
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import unquote_plus
 
-from deploy.sandbox.sessions import SignIn
+from deploy.sandbox.accounts import Accounts
+from deploy.sandbox.codes import Asked, Codes, verifies
+from deploy.sandbox.grants import API, CONCURRENT, OFFLINE, Grant
+from deploy.sandbox.tenants import Tenants, Who
 
-SCOPES = frozenset({"api", "offline_access"})
-GRANTS = frozenset({"password", "refresh_token"})
+SCOPES = frozenset({API, OFFLINE, CONCURRENT})
+GRANTS = frozenset({"password", "authorization_code", "refresh_token"})
 
 
 @dataclass(frozen=True)
@@ -25,35 +28,41 @@ class TokenRequest:
     grant_type: str
     client_id: str
     client_secret: str
-    username: str
-    password: str
-    scopes: tuple[str, ...]
-    refresh_token: str
+    username: str = ""
+    password: str = ""
+    scopes: tuple[str, ...] = ()
+    refresh_token: str = ""
+    code: str = ""
+    redirect_uri: str = ""
+    code_verifier: str = ""
 
 
 @dataclass(frozen=True)
 class TokenError:
-    """A refusal: RFC 6749's error code, and the identity server's description where it gives one."""
+    """A refusal: RFC 6749's error code, and the identity server's description where it gives one.
+
+    `user` is whom it refuses, for the event log only.
+    """
 
     error: str
     description: str | None = None
+    user: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
 class Tokens:
     """What a grant yields. `expires_in` in seconds."""
 
-    sign_in: SignIn
+    grant: Grant
     access_token: str
     expires_in: int
-    scopes: tuple[str, ...]
     refresh_token: str | None
 
     def document(self) -> dict[str, object]:
         """The body of the token endpoint, in recorded order."""
         refresh = {"refresh_token": self.refresh_token} if self.refresh_token else {}
         head = {"access_token": self.access_token, "expires_in": self.expires_in, "token_type": "Bearer"}
-        return {**head, **refresh, "scope": " ".join(self.scopes)}
+        return {**head, **refresh, "scope": " ".join(self.grant.scopes)}
 
 
 def read_token_request(form: Mapping[str, str], authorization: str) -> TokenRequest:
@@ -70,6 +79,9 @@ def read_token_request(form: Mapping[str, str], authorization: str) -> TokenRequ
         password=form.get("password", ""),
         scopes=tuple(form.get("scope", "").split()),
         refresh_token=form.get("refresh_token", ""),
+        code=form.get("code", ""),
+        redirect_uri=form.get("redirect_uri", ""),
+        code_verifier=form.get("code_verifier", ""),
     )
 
 
@@ -85,49 +97,38 @@ def basic_credentials(authorization: str) -> tuple[str, str] | None:
     return unquote_plus(client_id), unquote_plus(client_secret)
 
 
-@dataclass
 class Client:
-    """The registered application: `<GUID>@<tenant>`, the only selector of a tenant, and its secret."""
+    """The application, registered in every tenant: `<GUID>@<tenant>`, the only selector of a tenant, and a secret."""
 
-    client_id: str
-    secret: str
+    def __init__(self, guid: str, secret: str, tenants: Sequence[str]) -> None:
+        self.secret = secret
+        self._tenants = {f"{guid.upper()}@{tenant}": tenant for tenant in tenants}
+
+    def tenant(self, client_id: str) -> str | None:
+        """The tenant that the suffix names; None for another client's id."""
+        return self._tenants.get(client_id)
 
     def accepts(self, client_id: str, secret: str) -> bool:
-        """Whether these are its credentials; the suffix of another tenant names another client."""
-        return client_id == self.client_id and secret == self.secret
+        """Whether these are its credentials."""
+        return client_id in self._tenants and secret == self.secret
 
 
-class Account:
-    """The API user. A number of wrong passwords in a row locks it until it is unlocked."""
+@dataclass(frozen=True)
+class Rules:
+    """How the site is set: how long tokens live, what a refresh does to the session, and which grants are allowed."""
 
-    def __init__(self, username: str, password: str, lock_after: int) -> None:
-        """`lock_after` wrong passwords in a row lock the account; 0 never does."""
-        self.username = username
-        self.password = password
-        self.lock_after = lock_after
-        self.locked = False
-        self._failures = 0
-
-    def check(self, username: str, password: str) -> Literal["ok", "wrong", "locked"]:
-        """Try a password. An unknown user name is wrong and locks nobody out."""
-        if username.casefold() != self.username.casefold():
-            return "wrong"
-        if self.locked:
-            return "locked"
-        if password == self.password:
-            self._failures = 0
-            return "ok"
-        self._failures += 1
-        self.locked = self.lock_after > 0 and self._failures >= self.lock_after
-        return "wrong"
-
-    def lock(self, locked: bool) -> None:
-        """Lock or unlock by hand; either forgets the failures."""
-        self.locked = locked
-        self._failures = 0
+    token_seconds: int = 3600
+    refresh_seconds: float = 30 * 86_400.0
+    refresh_seat: Literal["same", "new"] = "same"
+    password_grant: bool = True
 
 
-def refuse(request: TokenRequest, client: Client) -> TokenError | None:
+def bad_scopes(scopes: Sequence[str]) -> bool:
+    """Whether these scopes are none that the site gives."""
+    return API not in scopes or bool(set(scopes) - SCOPES)
+
+
+def refuse(request: TokenRequest, client: Client, rules: Rules) -> TokenError | None:
     """Why a request is refused before its grant is looked at: first the client, then the kind, then the scope.
 
     Client credentials with a valid client give unsupported_grant_type (reported by live instances).
@@ -136,75 +137,117 @@ def refuse(request: TokenRequest, client: Client) -> TokenError | None:
         return TokenError("invalid_client")
     if request.grant_type not in GRANTS:
         return TokenError("unsupported_grant_type")
-    if request.grant_type == "password" and ("api" not in request.scopes or set(request.scopes) - SCOPES):
-        return TokenError("invalid_scope")
-    return None
-
-
-@dataclass(frozen=True)
-class _Grant:
-    """What a refresh token stands for."""
-
-    sign_in: SignIn
-    scopes: tuple[str, ...]
+    if request.grant_type != "password":
+        return None
+    if not rules.password_grant:
+        return TokenError("unauthorized_client")
+    return TokenError("invalid_scope") if bad_scopes(request.scopes) else None
 
 
 class Identity:
-    """The identity server's tables: live access tokens and refresh tokens."""
+    """The identity server's tables: live access tokens, refresh tokens and codes."""
 
     def __init__(
-        self, client: Client, account: Account, token_seconds: int, clock: Callable[[], float]
+        self, client: Client, accounts: Accounts, tenants: Tenants, rules: Rules, clock: Callable[[], float]
     ) -> None:
-        """Access tokens live `token_seconds` by `clock` (seconds); refresh tokens until used or revoked."""
+        """Lives are measured by `clock`, in seconds."""
         self.client = client
-        self.account = account
-        self._token_seconds = token_seconds
+        self.accounts = accounts
+        self.codes = Codes(clock)
+        self._tenants = tenants
+        self._rules = rules
         self._clock = clock
-        self._access: dict[str, tuple[SignIn, float]] = {}
-        self._refresh: dict[str, _Grant] = {}
+        self._access: dict[str, tuple[Grant, float]] = {}
+        self._refresh: dict[str, Grant] = {}
 
     def grant(self, request: TokenRequest) -> Tokens | TokenError:
         """Answer a token request."""
-        refused = refuse(request, self.client)
+        refused = refuse(request, self.client, self._rules)
         if refused is not None:
             return refused
-        return self._by_password(request) if request.grant_type == "password" else self._by_refresh(request)
+        match request.grant_type:
+            case "password":
+                return self._by_password(request)
+            case "authorization_code":
+                return self._by_code(request)
+            case _:
+                return self._by_refresh(request)
+
+    def who(self, username: str, client_id: str) -> Who | None:
+        """This user in the tenant where sign-ins by this client land; None for nobody."""
+        tenant = self.client.tenant(client_id)
+        landing = None if tenant is None else self._tenants.landing(tenant)
+        account = self.accounts.find(username)
+        return Who(account.username, landing) if account is not None and landing is not None else None
 
     def _by_password(self, request: TokenRequest) -> Tokens | TokenError:
-        if self.account.check(request.username, request.password) != "ok":
-            return TokenError("invalid_grant", "invalid_username_or_password")
-        return self._issue(_Grant(SignIn("bearer", 0.0), request.scopes))
+        who = self.who(request.username, request.client_id)
+        if self.accounts.check(request.username, request.password) != "ok" or who is None:
+            user = self.accounts.name(request.username)
+            return TokenError("invalid_grant", "invalid_username_or_password", user)
+        return self._begin(request.client_id, who, request.scopes)
+
+    def _by_code(self, request: TokenRequest) -> Tokens | TokenError:
+        """A code is redeemed by the client, for the address and with the verifier that it was asked with."""
+        redeemed = self.codes.redeem(request.code)
+        if redeemed is None:
+            return TokenError("invalid_grant")
+        asked, who = redeemed
+        same = (asked.client_id, asked.redirect_uri) == (request.client_id, request.redirect_uri)
+        if not same or not verifies(asked.challenge, asked.method, request.code_verifier):
+            return TokenError("invalid_grant", user=who.user)
+        return self._begin(request.client_id, who, asked.scopes)
+
+    def authorize(self, asked: Asked, username: str) -> str | None:
+        """A code for a user who has shown who he is; None when his client is nobody's."""
+        who = self.who(username, asked.client_id)
+        return None if who is None else self.codes.issue(asked, who)
 
     def _by_refresh(self, request: TokenRequest) -> Tokens | TokenError:
-        """A refresh token is used once: its successor comes with the answer; the session stays the same."""
-        grant = self._refresh.pop(request.refresh_token, None)
-        return self._issue(grant) if grant is not None else TokenError("invalid_grant")
+        """A refresh token is used once: its successor comes with the answer, until the chain's time is up.
 
-    def _issue(self, grant: _Grant) -> Tokens:
-        grant.sign_in.expires = self._clock() + self._token_seconds
+        The session stays the same (vendor's guide), or the refreshed token opens its own (reported).
+        """
+        grant = self._refresh.pop(request.refresh_token, None)
+        if grant is None:
+            return TokenError("invalid_grant")
+        if grant.client_id != request.client_id or self._clock() >= grant.ends:
+            return TokenError("invalid_grant", user=grant.who.user)
+        return self._issue(grant if self._rules.refresh_seat == "same" else grant.successor())
+
+    def _begin(self, client_id: str, who: Who, scopes: tuple[str, ...]) -> Tokens:
+        return self._issue(Grant(client_id, who, scopes, self._clock() + self._rules.refresh_seconds))
+
+    def _issue(self, grant: Grant) -> Tokens:
+        expires = self._clock() + self._rules.token_seconds
+        grant.extend(expires)
         access_token = secrets.token_urlsafe(32)
-        self._access[access_token] = (grant.sign_in, grant.sign_in.expires)
-        refresh_token = secrets.token_urlsafe(32) if "offline_access" in grant.scopes else None
+        self._access[access_token] = (grant, expires)
+        refresh_token = secrets.token_urlsafe(32) if OFFLINE in grant.scopes else None
         if refresh_token is not None:
             self._refresh[refresh_token] = grant
-        return Tokens(grant.sign_in, access_token, self._token_seconds, grant.scopes, refresh_token)
+        return Tokens(grant, access_token, self._rules.token_seconds, refresh_token)
 
-    def bearer(self, authorization: str) -> SignIn | None:
-        """Whose a bearer token is, if it is alive."""
+    def bearer(self, authorization: str) -> Grant | None:
+        """What a bearer token stands for, if it is alive."""
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or token not in self._access:
             return None
-        sign_in, expires = self._access[token]
+        grant, expires = self._access[token]
         if self._clock() >= expires:
             del self._access[token]
             return None
-        return sign_in
+        return grant
 
     def revoke(self, token: str) -> Literal["access", "refresh"] | None:
         """Kill a token. The session it opened keeps its seat (reported by live instances)."""
         if self._access.pop(token, None) is not None:
             return "access"
         return "refresh" if self._refresh.pop(token, None) is not None else None
+
+    def revoke_refresh(self) -> None:
+        """Kill every refresh token, which ends every chain; access tokens live on."""
+        self._refresh.clear()
 
     def revoke_all(self) -> None:
         """Kill every token."""

@@ -3,19 +3,21 @@
 import argparse
 import secrets
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import inf
 from pathlib import Path
-from typing import Literal
+from typing import Any, Final, Literal
 
 from deploy.sandbox.builds import BUILDS
 from deploy.sandbox.collation import COLLATIONS
+from deploy.sandbox.entity_fields import TOP_LEVEL
 
 Add = Callable[..., argparse.Action]
 
 _LAST_PORT = 65_535
+_AGAIN: Final[Mapping[str, Any]] = {"action": "append", "default": []}  # argparse appends to a copy
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,10 @@ class Options:
     build: str
     site: str
     tenant: str
+    more_tenants: tuple[str, ...]
+    unknown_tenant: Literal["refuse", "any", "default"]
+    branches: tuple[str, ...]
+    forbid: list[str]
     orders: int
     customers: int
     seed: int
@@ -57,10 +63,13 @@ class Options:
     hostname: str
     port: int
     certificates: Path | None
+    plain_http: bool
     username: str
     password: str
+    more_users: list[tuple[str, str]]
     client_guid: str
     client_secret: str
+    redirect_uris: list[str]
     max_sessions: int
     max_logins_per_user: int
     max_concurrent: int
@@ -70,26 +79,53 @@ class Options:
     seat_at: Literal["first-call", "token"]
     login_limit: Literal["html500", "429", "302"]
     token_seconds: int
+    refresh_days: float
+    refresh_seat: Literal["same", "new"]
+    forbid_password_grant: bool
     idle_seconds: float
     lock_after: int
     bad_login: int
     dead_token_logout: int
     latency: Latency
     control: bool
+    events: Path | None
+
+    @property
+    def tenants(self) -> tuple[str, ...]:
+        """All tenants, the default first."""
+        return (self.tenant, *self.more_tenants)
+
+    @property
+    def passwords(self) -> dict[str, str]:
+        """All users, the first first."""
+        return {self.username: self.password, **dict(self.more_users)}
 
     @property
     def client_id(self) -> str:
+        """The OAuth client of the default tenant."""
+        return self.client_id_of(self.tenant)
+
+    def client_id_of(self, tenant: str) -> str:
         """The OAuth client as its users write it: the suffix selects the tenant."""
-        return f"{self.client_guid.upper()}@{self.tenant}"
+        return f"{self.client_guid.upper()}@{tenant}"
 
     def url(self, port: int) -> str:
         """The address of the site, without a slash at its end."""
-        return f"https://{self.hostname}:{port}" + (f"/{self.site}" if self.site else "")
+        scheme = "http" if self.plain_http else "https"
+        return f"{scheme}://{self.hostname}:{port}" + (f"/{self.site}" if self.site else "")
 
 
 def read_options(arguments: Sequence[str]) -> Options:
     """Read the command line."""
-    return Options(**vars(_parser().parse_args(arguments)))
+    parser = _parser()
+    options = Options(**vars(parser.parse_args(arguments)))
+    users = [options.username, *(name for name, _ in options.more_users)]
+    for option, names in (("--tenants", options.tenants), ("--user", users)):
+        if len({name.casefold() for name in names}) < len(names):
+            parser.error(f"argument {option}: a name is given twice: {', '.join(names)}")
+    if options.more_tenants and options.unknown_tenant == "any":
+        parser.error("argument --unknown-tenant: only a site with one tenant takes any; leave --tenants out")
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -104,7 +140,9 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     _add_data(parser.add_argument_group("data").add_argument)
-    _add_address(parser.add_argument_group("address and credentials").add_argument)
+    _add_address(parser.add_argument_group("address").add_argument)
+    _add_tenants(parser.add_argument_group("tenants and users").add_argument)
+    _add_client(parser.add_argument_group("OAuth client").add_argument)
     _add_license(parser.add_argument_group("license (by default a trial's)").add_argument)
     _add_sign_in(parser.add_argument_group("signing in").add_argument)
     _add_work(parser.add_argument_group("work and control").add_argument)
@@ -133,11 +171,27 @@ def _site(text: str) -> str:
     return name
 
 
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds < inf:
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number < inf:
         raise ValueError(text)
-    return seconds
+    return number
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """`NAME[,NAME...]`."""
+    names = tuple(text.split(","))
+    if not all(name.strip() for name in names):
+        raise ValueError(text)
+    return names
+
+
+def _user(text: str) -> tuple[str, str]:
+    """`NAME:PASSWORD`; a password may have colons."""
+    name, _, password = text.partition(":")
+    if not (name and password):
+        raise ValueError(text)
+    return name, password
 
 
 def _add_data(add: Add) -> None:
@@ -148,7 +202,6 @@ def _add_data(add: Add) -> None:
         default="MyStoreInstance",
         help="virtual directory; empty for the root [%(default)s]",
     )
-    add("--tenant", default="MyStore", help="name of the one tenant [%(default)s]")
     add("--orders", type=_count, default=0, metavar="N", help="sales orders to generate [%(default)s]")
     add("--customers", type=_count, default=0, metavar="N", help="customers to generate [%(default)s]")
     add("--seed", type=int, default=0, metavar="N", help="seed of what is generated [%(default)s]")
@@ -171,15 +224,33 @@ def _add_address(add: Add) -> None:
     add("--hostname", default="127.0.0.1", metavar="NAME", help="name in url and certificate [%(default)s]")
     add("--port", type=_port, default=0, metavar="P", help="port to listen on; 0: a free one [%(default)s]")
     add("--certificates", type=Path, metavar="DIR", help="where authority and certificate stay [temporary]")
-    add("--username", default="admin", metavar="NAME", help="the one API user [%(default)s]")
-    add("--password", default=secrets.token_urlsafe(12), metavar="TEXT", help="the user's password [random]")
-    add(
-        "--client-guid",
-        default=str(uuid.uuid4()),
-        metavar="GUID",
-        help="OAuth client before @TENANT [random]",
-    )
-    add("--client-secret", default=secrets.token_urlsafe(16), metavar="TEXT", help="of the client [random]")
+    add("--plain-http", action="store_true", help="serve without TLS, and so without OAuth [off]")
+
+
+def _add_tenants(add: Add) -> None:
+    add("--tenant", default="MyStore", metavar="NAME", help="the default tenant [%(default)s]")
+    more = {"dest": "more_tenants", "type": _names, "default": (), "metavar": "NAME,..."}
+    add("--tenants", **more, help="tenants besides it, with the same data and users [none]")
+    unknown = "unknown one: refuse; default: lands in it; any: no name is looked at [%(default)s]"
+    ways = ("refuse", "default", "any")
+    add("--unknown-tenant", choices=ways, default="refuse", metavar="HOW", help=unknown)
+    branches = "names that PX-CbApiBranch may have [%(default)s]"
+    add("--branches", type=_names, default="MYSTORE", metavar="NAME,...", help=branches)
+    add("--username", default="admin", metavar="NAME", help="the first API user [%(default)s]")
+    add("--password", default=secrets.token_urlsafe(12), metavar="TEXT", help="that user's password [random]")
+    more = {"dest": "more_users", "type": _user, "metavar": "NAME:PASSWORD"}
+    add("--user", **more, **_AGAIN, help="another API user; may be given again [none]")
+    forbid = "entity that no user has a right to; may be given again [none]"
+    add("--forbid", choices=sorted(TOP_LEVEL), metavar="ENTITY", **_AGAIN, help=forbid)
+
+
+def _add_client(add: Add) -> None:
+    guid, secret = str(uuid.uuid4()), secrets.token_urlsafe(16)
+    add("--client-guid", default=guid, metavar="GUID", help="OAuth client before @TENANT [random]")
+    add("--client-secret", default=secret, metavar="TEXT", help="of the client [random]")
+    add("--forbid-password-grant", action="store_true", help="the client may not use it [off]")
+    to = "where codes may be sent; may be given again [any port of this machine, by http]"
+    add("--redirect-uri", dest="redirect_uris", metavar="URI", **_AGAIN, help=to)
 
 
 def _add_license(add: Add) -> None:
@@ -201,7 +272,11 @@ def _add_license(add: Add) -> None:
 
 def _add_sign_in(add: Add) -> None:
     add("--token-seconds", type=_count, default=3600, metavar="S", help="life of a token, s [%(default)s]")
-    add("--idle-seconds", type=_seconds, default=600.0, metavar="S", help="cookie session, s [%(default)s]")
+    days = "life of a chain of refresh tokens, days [%(default)g]"
+    add("--refresh-days", type=_positive, default=30.0, metavar="D", help=days)
+    seat = "session of a refreshed token [%(default)s]"
+    add("--refresh-seat", choices=("same", "new"), default="same", help=seat)
+    add("--idle-seconds", type=_positive, default=600.0, metavar="S", help="cookie session, s [%(default)s]")
     add("--lock-after", type=_count, default=5, metavar="N", help="bad passwords; 0: never [%(default)s]")
     add(
         "--bad-login", type=int, choices=(500, 401, 400), default=500, help="bad cookie sign-in [%(default)s]"
@@ -214,3 +289,4 @@ def _add_work(add: Add) -> None:
     latency = "the ERP's work, in ms: BASE, +PER_ROW, +PER_SKIPPED row [0,0,0]"
     add("--latency", type=Latency.parse, default=Latency(0, 0, 0), metavar="B,R,S", help=latency)
     add("--control", action="store_true", help="serve the control API under /_sandbox/ [off]")
+    add("--events", type=Path, metavar="FILE", help="append each event to it, as a line of JSON [none]")

@@ -53,3 +53,23 @@ def error_form(message: str) -> str:
         "<!DOCTYPE html>\r\n<html><head><title>Error</title></head>\r\n"
         f'<body><form id="form1"><span id="message">{escape(message)}</span></form></body></html>\r\n'
     )
+
+
+def identity_error(error: str, words: str) -> str:
+    """The identity server's own error page, for a client that it does not send anybody back to."""
+    return (
+        "<!DOCTYPE html>\r\n<html><head><title>Error</title></head>\r\n"
+        f"<body><h1>Error</h1>\r\n<p>{escape(error)}</p>\r\n<p>{escape(words)}</p></body></html>\r\n"
+    )
+
+
+def sign_in_page(action: str, words: str) -> str:
+    """The identity server's sign-in page, with what went wrong at the last try."""
+    return (
+        "<!DOCTYPE html>\r\n<html><head><title>Sign In</title></head>\r\n<body><h1>Sign In</h1>\r\n"
+        f'<p id="error">{escape(words)}</p>\r\n<form method="post" action="{escape(action)}">\r\n'
+        '<label>Username <input name="username" autocomplete="username"></label>\r\n'
+        '<label>Password <input name="password" type="password" autocomplete="current-password"></label>\r\n'
+        '<button name="answer" value="allow">Sign In</button>\r\n'
+        '<button name="answer" value="deny">Cancel</button>\r\n</form></body></html>\r\n'
+    )

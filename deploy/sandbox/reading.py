@@ -10,6 +10,7 @@ from deploy.sandbox.exchange import Exchange
 from deploy.sandbox.replies import Reply
 from deploy.sandbox.sessions import SignIn
 from deploy.sandbox.site import Site
+from deploy.sandbox.tenants import known_branch
 
 
 async def versions(exchange: Exchange, caller: SignIn | None) -> Reply:
@@ -36,12 +37,15 @@ async def read(exchange: Exchange, caller: SignIn) -> Reply:
     refused = await _admit(exchange, caller)
     if refused is not None:
         return refused
+    refused = _no_access(exchange, caller)
+    if refused is not None:
+        return refused
     site = exchange.site
     request = exchange.request
     query = dict(parse_qsl(request.url.query, keep_blank_values=True))
     answer = look_up(site, request.method, exchange.path[1:], query)
     await asyncio.sleep(site.options.latency.of(answer.rows, answer.skipped))
-    return replies.data(site.build.name, answer)
+    return replies.data(site.build.name, answer, caller.who.tenant.user_branch)
 
 
 async def _admit(exchange: Exchange, caller: SignIn) -> Reply | None:
@@ -51,6 +55,21 @@ async def _admit(exchange: Exchange, caller: SignIn) -> Reply | None:
     if caller.kind == "cookie" and caller.session is None:
         return replies.not_signed_in()
     return exchange.take_seat(caller)
+
+
+def _no_access(exchange: Exchange, caller: SignIn) -> Reply | None:
+    """The refusal of a branch that is not there, or of an entity that the caller has no right to, if any.
+
+    A cookie session keeps the rights with which it began (reported by live instances).
+    """
+    site = exchange.site
+    branch = exchange.request.headers.get("px-cbapibranch", "")
+    if not known_branch(site.options.branches, branch):
+        return replies.unknown_branch(branch)
+    entity = exchange.path[3] if len(exchange.path) > 3 else ""
+    forbidden = caller.forbidden if caller.kind == "cookie" else site.forbidden
+    screen = site.instance.screen_id(entity)
+    return replies.no_right(entity, screen) if screen and entity in forbidden else None
 
 
 def look_up(site: Site, method: str, path: Sequence[str], query: dict[str, str]) -> Answer:

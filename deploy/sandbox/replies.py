@@ -8,9 +8,10 @@ import json
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from html import escape
 from string import ascii_lowercase, digits
 from urllib.parse import quote
 
@@ -23,7 +24,6 @@ JSON = "application/json; charset=utf-8"
 HTML = "text/html; charset=utf-8"
 
 _PRIVATE: Headers = (("Cache-Control", "private"),)
-_BRANCH = ("Set-Cookie", "UserBranch=82; path=/")
 _TICKS_AT_EPOCH = 621_355_968_000_000_000
 
 
@@ -69,19 +69,27 @@ def not_signed_in() -> Reply:
     return message(401, "You are not logged in.")
 
 
+def unknown_branch(name: str) -> Reply:
+    """A branch that the tenant does not have. The text was never captured."""
+    frame = "PX.Api.ContractBased.WebApi.Controllers.EntityController"
+    return exception(500, f"Branch '{name}' cannot be found in the system.", "PX.Data.PXException", frame)
+
+
+def no_right(entity: str, screen: str) -> Reply:
+    """An entity whose form the user may not open (reported by live instances)."""
+    return message(403, f"You have insufficient rights to access the {entity} ({screen}) form.")
+
+
 def error_redirect(site: str, words: str) -> Reply:
     """The redirect to the ERP's error form (reported by live instances for the login limit)."""
     prefix = f"/{site}" if site else ""
-    location = f"{prefix}/Frames/Error.aspx?typeID=error&message={quote(words)}"
-    moved = f'<html><head><title>Object moved</title></head><body>\r\n<h2>Object moved to <a href="{location}">here</a>'
-    body = f"{moved}.</h2>\r\n</body></html>\r\n".encode()
-    return Reply(302, (*_PRIVATE, ("Content-Type", HTML), ("Location", location)), body)
+    return redirect(f"{prefix}/Frames/Error.aspx?typeID=error&message={quote(words)}")
 
 
-def data(build: str, answer: Answer) -> Reply:
+def data(build: str, answer: Answer, user_branch: int) -> Reply:
     """An answer of the ERP's data. JSON says its length and is not compressed; a file's octets come chunked."""
     caching: Mapping[str, Headers] = {"2022R1": (), "2024R1": _PRIVATE}
-    headers = (*caching[build], ("Content-Type", answer.content_type), _locale(), _BRANCH)
+    headers = (*caching[build], ("Content-Type", answer.content_type), _locale(), _branch(user_branch))
     sized = answer.content_type != "application/octet-stream"
     return Reply(answer.status, headers, answer.body, sized, answer.rows)
 
@@ -91,15 +99,15 @@ def version_list(document: object) -> Reply:
     return Reply(200, (*_PRIVATE, ("Content-Type", JSON)), _compact(document))
 
 
-def token(build: str, document: Mapping[str, object], accept_encoding: str) -> Reply:
+def token(build: str, document: Mapping[str, object], accept_encoding: str, user_branch: int) -> Reply:
     """A granted token (recorded: plain and chunked on 2022R1, gzip with a length on 2024R1)."""
     stamps = _request_cookies("~/identity/connect/token")
-    content = ("Content-Type", "application/json; charset=UTF-8")
+    content, branch = ("Content-Type", "application/json; charset=UTF-8"), _branch(user_branch)
     if build == "2022R1":
         caching = (("Cache-Control", "no-store, no-cache, max-age=0"), ("Pragma", "no-cache"))
-        return Reply(200, (*caching, content, _BRANCH, *stamps), _compact(document), sized=False)
+        return Reply(200, (*caching, content, branch, *stamps), _compact(document), sized=False)
     caching = (("Cache-Control", "no-cache, no-store"), ("Pragma", "no-cache"))
-    user = (_BRANCH, ("Set-Cookie", "Locale=TimeZone=GMTE0000U&Culture=en-US; path=/"))
+    user = (branch, ("Set-Cookie", "Locale=TimeZone=GMTE0000U&Culture=en-US; path=/"))
     further = (("Expires", "-1"), ("Vary", "Accept-Encoding"), *user, *user, *stamps)
     if "gzip" not in accept_encoding:
         return Reply(200, (*caching, content, *further), _compact(document))
@@ -121,14 +129,15 @@ def identity(document: Mapping[str, object] | None) -> Reply:
     return Reply(200, (("Content-Type", "application/json; charset=UTF-8"),), _compact(document))
 
 
-def signed_in(session_id: str | None, ticket: str) -> Reply:
+def signed_in(session_id: str | None, ticket: str, user_branch: int) -> Reply:
     """A cookie sign-in, with every cookie twice as recorded; no session id for one who holds it already."""
     fresh = (_session_cookie(session_id),) if session_id else ()
-    cookies = (*fresh, ("Set-Cookie", f".ASPXAUTH={ticket}; path=/; HttpOnly"), _BRANCH, _locale())
+    forms_ticket = ("Set-Cookie", f".ASPXAUTH={ticket}; path=/; HttpOnly")
+    cookies = (*fresh, forms_ticket, _branch(user_branch), _locale())
     return Reply(204, (*_PRIVATE, *cookies, *cookies, *_request_cookies("~/entity/auth/login")))
 
 
-def signed_out(build: str, by_cookie: bool) -> Reply:
+def signed_out(build: str, by_cookie: bool, user_branch: int) -> Reply:
     """A sign-out. 2022R1 answered a bearer with a fresh session id; the others take the cookies back."""
     if build == "2022R1" and not by_cookie:
         given: Headers = (_session_cookie(new_session_id()),) * 2
@@ -138,8 +147,21 @@ def signed_out(build: str, by_cookie: bool) -> Reply:
             ("Set-Cookie", ".ASPXAUTH=; expires=Mon, 11-Oct-1999 20:00:00 GMT; path=/; HttpOnly"),
             ("Set-Cookie", f"ASP.NET_SessionId=; expires={year_ago}; path=/"),
         )
-        given = (_locale(), _BRANCH, _locale(), _BRANCH, *back, _locale(), _BRANCH, *back)
+        place = (_locale(), _branch(user_branch))
+        given = (*place, *place, *back, *place, *back)
     return Reply(204, (*_PRIVATE, *given, *_request_cookies("~/entity/auth/logout")))
+
+
+def with_session(reply: Reply, session_id: str) -> Reply:
+    """A reply that also tells the caller which session it has opened (scope api:concurrent_access)."""
+    return replace(reply, headers=(*reply.headers, _session_cookie(session_id)))
+
+
+def redirect(location: str) -> Reply:
+    """Send a browser elsewhere, as ASP.NET does."""
+    moved = "<html><head><title>Object moved</title></head><body>\r\n<h2>Object moved to "
+    body = f'{moved}<a href="{escape(location)}">here</a>.</h2>\r\n</body></html>\r\n'.encode()
+    return Reply(302, (*_PRIVATE, ("Content-Type", HTML), ("Location", location)), body)
 
 
 def new_session_id() -> str:
@@ -159,6 +181,10 @@ def required_length() -> Reply:
 
 def _session_cookie(session_id: str) -> tuple[str, str]:
     return ("Set-Cookie", f"ASP.NET_SessionId={session_id}; path=/; HttpOnly; SameSite=Lax")
+
+
+def _branch(number: int) -> tuple[str, str]:
+    return ("Set-Cookie", f"UserBranch={number}; path=/")
 
 
 def _locale() -> tuple[str, str]:

@@ -37,6 +37,8 @@ class Form:
     keys: tuple[str, ...]
     screen: str
     """The form's title, which file names begin with."""
+    screen_id: str
+    """The form's number, which refusals name."""
     graph: str
     view: str
     only_key_filters: bool = False
@@ -84,20 +86,31 @@ class TopLevel(Entity):
 
 _FORMS: Mapping[str, Form] = MappingProxyType(
     {
-        "Customer": Form(("CustomerID",), "Customers", "PX.Objects.AR.CustomerMaint", "BAccount"),
+        "Customer": Form(("CustomerID",), "Customers", "AR303000", "PX.Objects.AR.CustomerMaint", "BAccount"),
         "Payment": Form(
-            ("Type", "ReferenceNbr"), "Payments and Applications", "PX.Objects.AR.ARPaymentEntry", "Document"
+            ("Type", "ReferenceNbr"),
+            "Payments and Applications",
+            "AR302000",
+            "PX.Objects.AR.ARPaymentEntry",
+            "Document",
         ),
         "SalesInvoice": Form(
-            ("Type", "ReferenceNbr"), "Invoices", "PX.Objects.SO.SOInvoiceEntry", "Document"
+            ("Type", "ReferenceNbr"), "Invoices", "SO303000", "PX.Objects.SO.SOInvoiceEntry", "Document"
         ),
         "SalesOrder": Form(
-            ("OrderType", "OrderNbr"), "Sales Orders", "PX.Objects.SO.SOOrderEntry", "Document"
+            ("OrderType", "OrderNbr"), "Sales Orders", "SO301000", "PX.Objects.SO.SOOrderEntry", "Document"
         ),
         "Shipment": Form(
-            ("ShipmentNbr",), "Shipments", "PX.Objects.SO.SOShipmentEntry", "Document", only_key_filters=True
+            ("ShipmentNbr",),
+            "Shipments",
+            "SO302000",
+            "PX.Objects.SO.SOShipmentEntry",
+            "Document",
+            only_key_filters=True,
         ),
-        "StockItem": Form(("InventoryID",), "Stock Items", "PX.Objects.IN.InventoryItemMaint", "Item"),
+        "StockItem": Form(
+            ("InventoryID",), "Stock Items", "IN202500", "PX.Objects.IN.InventoryItemMaint", "Item"
+        ),
     }
 )
 _CODES: Mapping[tuple[str, str], Mapping[str, str]] = MappingProxyType(

@@ -7,33 +7,48 @@ live instances. Opening may be refused by a login limit; nothing else fails.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Literal
 
 from deploy.sandbox.events import EventLog
+from deploy.sandbox.tenants import Who
 
 SeatLimit = Literal["license", "user"]
 
 
 class SignIn:
-    """One OAuth grant with all its refreshed tokens, or one cookie sign-in. It holds at most one session.
+    """Who may hold a session, and at most one: an OAuth grant of scope `api` with all its refreshed tokens, one
+    cookie of an `api:concurrent_access` grant, or one cookie sign-in.
 
     `turn` is the ERP's lock on a session: requests of one sign-in wait for each other, in order of arrival.
-    `expires` is in seconds of the event loop's clock.
+    `expires` is in seconds of the event loop's clock. `cookie` is the ASP.NET_SessionId that a bearer's sessions
+    are told apart by, where they are. `forbidden` are the entities that it had no right to when its session began.
     """
 
-    def __init__(self, kind: Literal["bearer", "cookie"], expires: float) -> None:
+    def __init__(self, kind: Literal["bearer", "cookie"], who: Who, expires: float, cookie: str = "") -> None:
         self.kind = kind
+        self.who = who
         self.expires = expires
+        self.cookie = cookie
+        self.forbidden: frozenset[str] = frozenset()
         self.turn = asyncio.Lock()
         self.session: int | None = None
 
 
-def reached_limit(open_sessions: int, max_sessions: int, max_per_user: int) -> SeatLimit | None:
-    """Which login limit refuses one more session, 0 being no limit. The license is asked before the user
-    (vendor's guide, Limitation of API Connections); the sandbox has one user, who holds every session."""
-    if max_sessions and open_sessions >= max_sessions:
+@dataclass(frozen=True)
+class SeatLimits:
+    """How many sessions may be open, in all and for each user; 0 is no limit."""
+
+    max_sessions: int
+    max_logins_per_user: int
+
+
+def reached_limit(open_sessions: int, of_the_user: int, limits: SeatLimits) -> SeatLimit | None:
+    """Which login limit refuses one more session. The license is asked before the user (vendor's guide,
+    Limitation of API Connections)."""
+    if limits.max_sessions and open_sessions >= limits.max_sessions:
         return "license"
-    if max_per_user and open_sessions >= max_per_user:
+    if limits.max_logins_per_user and of_the_user >= limits.max_logins_per_user:
         return "user"
     return None
 
@@ -41,12 +56,11 @@ def reached_limit(open_sessions: int, max_sessions: int, max_per_user: int) -> S
 class Seats:
     """The open sessions. A session outlives its request; it ends by sign-out, expiry or a site restart."""
 
-    def __init__(self, log: EventLog, max_sessions: int, max_per_user: int, idle_seconds: float) -> None:
-        """At most `max_sessions` and `max_per_user` open (0: no limit); a cookie session closes after
-        `idle_seconds` without a request, a bearer's when its token expires."""
+    def __init__(self, log: EventLog, limits: SeatLimits, idle_seconds: float) -> None:
+        """A cookie session closes after `idle_seconds` without a request, a bearer's when its token expires.
+        Lower `limits` close no session; they refuse the next."""
+        self.limits = limits
         self._log = log
-        self._max_sessions = max_sessions
-        self._max_per_user = max_per_user
         self._idle_seconds = idle_seconds
         self._holders: set[SignIn] = set()
         self._opened = 0
@@ -56,14 +70,16 @@ class Seats:
         """Give `sign_in` a session unless it has one; or say which limit refuses it."""
         if sign_in.session is not None:
             return None
-        refused = reached_limit(len(self._holders), self._max_sessions, self._max_per_user)
+        who = sign_in.who
+        of_the_user = sum(holder.who.user == who.user for holder in self._holders)
+        refused = reached_limit(len(self._holders), of_the_user, self.limits)
         if refused is not None:
-            self._log.add("seat_refused", request, why=refused)
+            self._log.add("seat_refused", request, why=refused, user=who.user)
             return refused
         self._opened += 1
         self._holders.add(sign_in)
         sign_in.session = self._opened
-        self._log.add("session_open", request, sign_in.session)
+        self._log.add("session_open", request, sign_in.session, user=who.user, tenant=who.tenant.name)
         self.settle(sign_in)
         return None
 

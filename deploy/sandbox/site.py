@@ -2,21 +2,26 @@
 
 import time
 from dataclasses import dataclass
+from typing import TextIO
 
+from deploy.sandbox.accounts import Accounts
 from deploy.sandbox.builds import BUILDS, Build
 from deploy.sandbox.cookies import Cookies
 from deploy.sandbox.events import EventLog
 from deploy.sandbox.faults import Faults
 from deploy.sandbox.instance import Instance, Variants
 from deploy.sandbox.license import License, calendar_entry, sliding_entry
-from deploy.sandbox.oauth import Account, Client, Identity
+from deploy.sandbox.oauth import Client, Identity, Rules
 from deploy.sandbox.options import Options
-from deploy.sandbox.sessions import Seats
+from deploy.sandbox.sessions import SeatLimits, Seats
+from deploy.sandbox.tenants import Tenants
+
+_DAY = 86_400.0  # seconds
 
 
 @dataclass(frozen=True)
 class Site:
-    """One instance of the ERP, at `url`."""
+    """One instance of the ERP, at `url`. `forbidden` are the entities that nobody has a right to."""
 
     options: Options
     url: str
@@ -25,15 +30,18 @@ class Site:
     log: EventLog
     license: License
     seats: Seats
+    tenants: Tenants
     identity: Identity
     cookies: Cookies
     faults: Faults
+    forbidden: set[str]
 
 
-def make_site(options: Options, port: int) -> Site:
-    """The site that the options describe, listening on `port`."""
+def make_site(options: Options, port: int, events: TextIO | None = None) -> Site:
+    """The site that the options describe, listening on `port`; its event log goes to the file `events` too."""
     build = BUILDS[options.build]
-    log = EventLog()
+    log = EventLog(file=events)
+    tenants = Tenants(options.tenants, options.unknown_tenant)
     return Site(
         options=options,
         url=options.url(port),
@@ -41,16 +49,26 @@ def make_site(options: Options, port: int) -> Site:
         instance=_instance(options, build),
         log=log,
         license=_license(options),
-        seats=Seats(log, options.max_sessions, options.max_logins_per_user, options.idle_seconds),
-        identity=Identity(
-            Client(options.client_id, options.client_secret),
-            Account(options.username, options.password, options.lock_after),
-            options.token_seconds,
-            time.monotonic,
-        ),
+        seats=Seats(log, SeatLimits(options.max_sessions, options.max_logins_per_user), options.idle_seconds),
+        tenants=tenants,
+        identity=_identity(options, tenants),
         cookies=Cookies(),
         faults=Faults(),
+        forbidden=set(options.forbid),
     )
+
+
+def _identity(options: Options, tenants: Tenants) -> Identity:
+    """The identity server, with one client in every tenant and every user in all of them."""
+    rules = Rules(
+        token_seconds=options.token_seconds,
+        refresh_seconds=options.refresh_days * _DAY,
+        refresh_seat=options.refresh_seat,
+        password_grant=not options.forbid_password_grant,
+    )
+    client = Client(options.client_guid, options.client_secret, options.tenants)
+    accounts = Accounts(options.passwords, options.lock_after)
+    return Identity(client, accounts, tenants, rules, time.monotonic)
 
 
 def _instance(options: Options, build: Build) -> Instance:

@@ -323,6 +323,31 @@ def test_help_explains_itself() -> None:
     assert (refused.returncode, "--latency" in refused.stderr) == (2, True)
 
 
+def test_a_killed_sandbox_leaves_its_events(tmp_path: Path) -> None:
+    """The file has every event up to a kill, as lines of JSON; a sandbox that appends to it says where it began."""
+    file = tmp_path / "events.ndjson"
+    with start_sandbox("--control", "--events", str(file)) as sandbox:
+        sandbox.http.get(f"{sandbox.url}/entity")
+        seen = sandbox.events()
+        sandbox.process.kill()
+        sandbox.process.wait(timeout=10)
+    assert [json.loads(line) for line in file.read_text().splitlines()] == seen
+    with start_sandbox("--events", str(file)) as again:
+        again.http.get(f"{again.url}/entity")
+    added = [json.loads(line) for line in file.read_text().splitlines()][len(seen) :]
+    assert [event["kind"] for event in added] == ["reset", "arrival", "end"]
+    assert added[0]["sessions"] == []
+
+
+def test_a_file_of_events_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
+    """A directory that is not there ends the sandbox with 1 and the file's name."""
+    command = [sys.executable, "-m", "deploy.sandbox", "--events", str(tmp_path / "no" / "events")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    (line,) = ended.stderr.splitlines()
+    assert f"{tmp_path}/no/events: No such file or directory" in line
+
+
 def test_a_port_that_is_taken_is_told_in_one_line() -> None:
     """Without the port that it was given, the sandbox ends with 1 and names the address, without a stack trace."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

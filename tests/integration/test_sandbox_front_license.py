@@ -234,3 +234,71 @@ def test_the_minute_is_paced(window: str) -> None:
         tally = sandbox.tally()
         assert (tally["requests"], tally["most_in_a_minute"]) == (501, 501)
         assert tally["mean_delay_seconds"] == pytest.approx(delay["seconds"] / 501)
+
+
+def change(sandbox: Sandbox, **limits: int) -> dict[str, int]:
+    """Change limits of the license while the site runs."""
+    limits_now: dict[str, int] = sandbox.control("license", limits, method="PATCH")
+    return limits_now
+
+
+def test_seats_change_while_the_site_runs() -> None:
+    """Fewer seats close no session and refuse the next; more let it in; the change is in the log."""
+    with start_sandbox("--control", "--max-sessions", "2") as sandbox:
+        tokens = [sandbox.token() for _ in range(3)]
+        assert [read(sandbox, token).status_code for token in tokens] == [200, 200, 500]
+        change(sandbox, max_sessions=1)
+        assert [read(sandbox, token).status_code for token in tokens] == [200, 200, 500]
+        change(sandbox, max_sessions=3)
+        assert [read(sandbox, token).status_code for token in tokens] == [200, 200, 200]
+        change(sandbox, max_logins_per_user=3)
+        assert read(sandbox, sandbox.token()).status_code == 500
+        now = change(sandbox, max_sessions=0)
+        assert read(sandbox, sandbox.token()).status_code == 302
+        assert sandbox.control("license", method="GET") == now
+        assert now == {"max_sessions": 0, "max_logins_per_user": 3, "max_concurrent": 0, "max_per_minute": 0}
+        changed = [event["max_sessions"] for event in sandbox.events() if event["kind"] == "limits"]
+        assert changed == [1, 3, 3, 0]
+
+
+def test_cores_change_while_requests_wait() -> None:
+    """A core more lets in who waits."""
+    with ExitStack() as stack:
+        sandbox = stack.enter_context(
+            start_sandbox("--control", "--max-sessions", "0", "--max-concurrent", "1")
+        )
+        threads = stack.enter_context(ThreadPoolExecutor(1))
+        first, second = sandbox.token(), sandbox.token()
+        with holding(sandbox, bearer(first)):
+            waiting = threads.submit(read, sandbox, second)
+            until(sandbox, lambda tally: tally["peak_in_flight"] == 2)
+            assert not waiting.done()
+            change(sandbox, max_concurrent=2)
+            assert waiting.result().status_code == 200
+
+
+def test_the_minute_changes_while_the_site_runs() -> None:
+    """A new limit of the minute paces the next request, by what was counted before."""
+    with start_sandbox("--control") as sandbox:
+        token = sandbox.token()
+        for _ in range(100):
+            log_out(sandbox)
+        change(sandbox, max_per_minute=1000)
+        read(sandbox, token)
+        assert sandbox.tally()["mean_delay_seconds"] == 0
+        change(sandbox, max_per_minute=200)
+        sandbox.control("events", method="DELETE")
+        with ThreadPoolExecutor(1) as threads:
+            late = threads.submit(read, sandbox, token)
+            until(sandbox, lambda tally: tally["mean_delay_seconds"] > 0)
+            [delay] = [event["seconds"] for event in sandbox.events() if event["kind"] == "delay"]
+            assert late.result().status_code == 200
+        assert 0 < delay <= 60 / 98
+
+
+@pytest.mark.parametrize("limits", [{"max_sessions": -1}, {"max_sessions": True}, {"max_seats": 1}])
+def test_limits_that_are_none(slow: Sandbox, limits: dict[str, int]) -> None:
+    """A limit that is no number, or of no such name, is refused and changes nothing."""
+    with pytest.raises(httpx.HTTPStatusError, match="400"):
+        change(slow, **limits)
+    assert slow.control("license", method="GET")["max_sessions"] == 0

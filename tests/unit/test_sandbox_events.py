@@ -1,5 +1,7 @@
 """The sandbox's event log and the tally computed from it."""
 
+import io
+import json
 from itertools import count
 
 import pytest
@@ -103,3 +105,16 @@ def test_since_numbers_never_change() -> None:
     ]
     assert log.since(5) == []
     assert tally(log.since(0)) == figures(open_sessions=1, peak_sessions=1, peak_in_flight=1)
+
+
+def test_the_file_has_every_event_as_it_happens() -> None:
+    """Each event is a line of the file at once, and a reset of the log leaves the lines before it."""
+    file, clock = io.StringIO(), count()
+    log = EventLog(lambda: next(clock), file)
+    log.add("arrival", 1, counted=True)
+    assert json.loads(file.getvalue()) == log.since(0)[0].as_json()
+    log.reset()
+    log.add("end", 1, status=200, rows=0)
+    lines = [json.loads(line) for line in file.getvalue().splitlines()]
+    assert [line["n"] for line in lines] == [1, 2, 3]
+    assert lines[1:] == [event.as_json() for event in log.since(0)]

@@ -1,12 +1,13 @@
 """The sandbox's throttle: when a request may enter, and who is declined."""
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.sandbox.license import Declined, Entry, License, calendar_entry, declines, sliding_entry
+from deploy.sandbox.license import Cores, Declined, Entry, License, calendar_entry, declines, sliding_entry
 
 # stamps, now, limit, seconds of delay
 SLIDING = [
@@ -72,6 +73,16 @@ def test_a_calendar_minute_never_overflows(gaps: list[float], limit: int) -> Non
     assert all(minutes.count(minute) <= limit for minute in minutes)
 
 
+@given(gaps=ARRIVALS, limit=st.integers(1, 8), entry=st.sampled_from([sliding_entry, calendar_entry]))
+def test_the_minute_lets_nobody_overtake(gaps: list[float], limit: int, entry: Entry) -> None:
+    """Whoever arrives later enters later, or at the same time."""
+    now, stamps = 1000.0, list[float]()
+    for gap in gaps:
+        now += gap
+        stamps.append(entry(sorted(stamps), now, limit))
+    assert all(later >= earlier - 1e-6 for earlier, later in pairwise(stamps))
+
+
 @pytest.mark.parametrize(
     ("waits", "waiting", "declined"),
     [(False, 0, False), (True, 19, False), (True, 20, True), (False, 20, False)],
@@ -122,6 +133,62 @@ def test_cores_are_given_in_order_of_arrival() -> None:
         return order
 
     assert asyncio.run(scenario()) == list(range(10))
+
+
+def test_nobody_overtakes_whoever_waits_for_a_core() -> None:
+    """A newcomer that finds a core just freed does not take it from the one who waited for it."""
+
+    async def scenario() -> list[str]:
+        license_, order = License(1, 0), list[str]()
+
+        async def request(name: str) -> None:
+            async with license_.core(lambda _seconds: None):
+                order.append(name)
+
+        async with license_.core(lambda _seconds: None):
+            waited = asyncio.create_task(request("waited"))
+            await asyncio.sleep(0)
+        newcomer = asyncio.create_task(request("newcomer"))
+        await asyncio.gather(waited, newcomer)
+        return order
+
+    assert asyncio.run(scenario()) == ["waited", "newcomer"]
+
+
+def test_who_gives_up_waiting_takes_no_core_along() -> None:
+    """A request that is cancelled while it waits, or just as its turn comes, leaves the cores to the others."""
+
+    async def scenario() -> list[bool]:
+        cores = Cores(1)
+        await cores.take()
+        early, late, last = (asyncio.create_task(cores.take()) for _ in range(3))
+        await asyncio.sleep(0)
+        early.cancel()
+        await asyncio.sleep(0)
+        cores.give_back()
+        late.cancel()
+        await asyncio.wait([early, late, last], timeout=5)
+        return [early.cancelled(), late.cancelled(), last.done() and not last.cancelled(), cores.full()]
+
+    assert asyncio.run(scenario()) == [True, True, True, True]
+
+
+def test_the_number_of_cores_changes() -> None:
+    """More cores wake those who wait, in order; fewer take none away; none at all is no limit."""
+
+    async def scenario() -> list[list[bool]]:
+        cores = Cores(1)
+        tasks = [asyncio.create_task(cores.take()) for _ in range(6)]
+        seen = []
+        for number in (1, 3, 2, 0):
+            cores.change(number)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            seen.append([task.done() for task in tasks])
+        return seen
+
+    held = [1, 3, 3, 6]
+    assert asyncio.run(scenario()) == [[index < number for index in range(6)] for number in held]
 
 
 def test_the_delay_is_told_and_sign_outs_count() -> None:

@@ -14,6 +14,7 @@ from deploy.sandbox.options import read_options
         (["--site", ""], "https://127.0.0.1:4000"),
         (["--site", "/"], "https://127.0.0.1:4000"),
         (["--site", "", "--hostname", "erp.test"], "https://erp.test:4000"),
+        (["--plain-http"], "http://127.0.0.1:4000/MyStoreInstance"),
     ],
 )
 def test_the_url_ends_with_the_site(given: list[str], url: str) -> None:
@@ -35,6 +36,14 @@ def test_the_url_ends_with_the_site(given: list[str], url: str) -> None:
         ("--idle-seconds", "0"),
         ("--idle-seconds", "nan"),
         ("--max-sessions", "-1"),
+        ("--refresh-days", "0"),
+        ("--user", "clerk"),
+        ("--user", ":word"),
+        ("--user", "ADMIN:word"),
+        ("--tenants", "Second,"),
+        ("--tenants", "Second,mystore"),
+        ("--branches", ""),
+        ("--forbid", "Nothing"),
     ],
 )
 def test_a_value_that_cannot_be_served_is_refused(
@@ -45,3 +54,32 @@ def test_a_value_that_cannot_be_served_is_refused(
         read_options([f"{option}={value}"])
     assert ended.value.code == 2
     assert f"argument {option}:" in capsys.readouterr().err
+
+
+def test_what_may_be_given_again() -> None:
+    """Users, tenants and addresses add up, the first before the others; two readings share nothing."""
+    again = [
+        "--user",
+        "a:1",
+        "--user",
+        "b:2:3",
+        "--tenants",
+        "B,C",
+        "--redirect-uri",
+        "x",
+        "--redirect-uri",
+        "y",
+    ]
+    options = read_options(["--username", "first", "--password", "0", *again])
+    assert options.passwords == {"first": "0", "a": "1", "b": "2:3"}
+    assert options.tenants == ("MyStore", "B", "C")
+    assert options.client_id_of("C").endswith("@C")
+    assert options.redirect_uris == ["x", "y"]
+    assert (read_options([]).redirect_uris, len(read_options([]).passwords)) == ([], 1)
+
+
+def test_any_tenant_is_for_a_site_with_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """A site that looks at no tenant's name cannot have several."""
+    with pytest.raises(SystemExit):
+        read_options(["--tenants", "B", "--unknown-tenant", "any"])
+    assert "--unknown-tenant" in capsys.readouterr().err

@@ -6,43 +6,50 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from deploy.sandbox.events import EventLog, tally
-from deploy.sandbox.sessions import Seats, SignIn, reached_limit
+from deploy.sandbox.sessions import SeatLimits, Seats, SignIn, reached_limit
+from deploy.sandbox.tenants import Tenant, Who
+
+ADMIN = Who("admin", Tenant("MyStore", 82))
+CLERK = Who("clerk", Tenant("MyStore", 82))
 
 
 @pytest.mark.parametrize(
-    ("open_sessions", "max_sessions", "max_per_user", "expected"),
+    ("open_sessions", "of_the_user", "max_sessions", "max_per_user", "expected"),
     [
-        (0, 0, 0, None),
-        (9, 0, 0, None),
-        (1, 2, 0, None),
-        (2, 2, 0, "license"),
-        (2, 0, 2, "user"),
-        (2, 2, 2, "license"),
-        (2, 3, 2, "user"),
-        (2, 2, 3, "license"),
+        (0, 0, 0, 0, None),
+        (9, 9, 0, 0, None),
+        (1, 1, 2, 0, None),
+        (2, 0, 2, 0, "license"),
+        (2, 2, 0, 2, "user"),
+        (2, 1, 0, 2, None),
+        (2, 2, 2, 2, "license"),
+        (2, 2, 3, 2, "user"),
+        (2, 2, 2, 3, "license"),
     ],
 )
 def test_reached_limit(
-    open_sessions: int, max_sessions: int, max_per_user: int, expected: str | None
+    open_sessions: int, of_the_user: int, max_sessions: int, max_per_user: int, expected: str | None
 ) -> None:
     """The license's limit is looked at before the user's; 0 is no limit."""
-    assert reached_limit(open_sessions, max_sessions, max_per_user) == expected
+    assert reached_limit(open_sessions, of_the_user, SeatLimits(max_sessions, max_per_user)) == expected
 
 
-def run(scenario: Callable[[Seats, EventLog], Awaitable[None]], max_sessions: int = 0) -> EventLog:
+def run(
+    scenario: Callable[[Seats, EventLog], Awaitable[None]], max_sessions: int = 0, max_per_user: int = 0
+) -> EventLog:
     """Play a scenario with seats and give its log."""
     log = EventLog()
 
     async def play() -> None:
-        await scenario(Seats(log, max_sessions, 0, idle_seconds=0.02), log)
+        await scenario(Seats(log, SeatLimits(max_sessions, max_per_user), idle_seconds=0.02), log)
 
     asyncio.run(play())
     return log
 
 
-def bearer(seconds: float) -> SignIn:
+def bearer(seconds: float, who: Who = ADMIN) -> SignIn:
     """A sign-in whose token lives so long."""
-    return SignIn("bearer", asyncio.get_running_loop().time() + seconds)
+    return SignIn("bearer", who, asyncio.get_running_loop().time() + seconds)
 
 
 async def closed(sign_in: SignIn) -> None:
@@ -73,6 +80,37 @@ def test_a_seat_is_taken_once_and_given_back() -> None:
     log = run(scenario, max_sessions=1)
     assert reasons(log) == ["sign-out", "restart"]
     assert tally(log.since(0)).peak_sessions == 1
+
+
+def test_each_user_has_a_limit_of_its_own() -> None:
+    """One user's sessions leave another's seats alone, until the license's are gone."""
+
+    async def scenario(seats: Seats, _log: EventLog) -> None:
+        assert seats.open(bearer(60), 1) is None
+        assert seats.open(bearer(60), 2) == "user"
+        assert seats.open(bearer(60, CLERK), 3) is None
+        assert seats.open(bearer(60, Who("third", ADMIN.tenant)), 4) == "license"
+        seats.close_all("restart")
+
+    log = run(scenario, max_sessions=2, max_per_user=1)
+    opened = [e.facts for e in log.since(0) if e.kind == "session_open"]
+    assert opened == [{"user": user, "tenant": "MyStore"} for user in ("admin", "clerk")]
+
+
+def test_limits_change_under_open_sessions() -> None:
+    """A lower limit closes nothing and refuses the next; a higher one lets it in."""
+
+    async def scenario(seats: Seats, _log: EventLog) -> None:
+        first, second = bearer(60), bearer(60)
+        seats.open(first, 1)
+        seats.limits = SeatLimits(1, 0)
+        assert seats.open(second, 2) == "license"
+        seats.limits = SeatLimits(2, 0)
+        assert seats.open(second, 3) is None
+        assert first.session is not None
+        seats.close_all("restart")
+
+    run(scenario)
 
 
 def test_a_bearers_session_ends_with_its_token() -> None:
@@ -118,7 +156,7 @@ def test_a_cookie_session_ends_idle_after_its_last_request() -> None:
     """The idle time begins anew with every request."""
 
     async def scenario(seats: Seats, _log: EventLog) -> None:
-        sign_in = SignIn("cookie", asyncio.get_running_loop().time() + 60)
+        sign_in = SignIn("cookie", ADMIN, asyncio.get_running_loop().time() + 60)
         seats.open(sign_in, 1)
         async with seats.turn(sign_in):
             pass
