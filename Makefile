@@ -1,10 +1,11 @@
 # make demo: see it work.  make test: see it proven.  Both set up what they need in .venv.
-.PHONY: help demo test lint unit integration acceptance requirements clean
+.PHONY: help demo test chaos lint unit integration acceptance requirements clean
 BIN := .venv/bin
 
 help:
 	@echo "make demo          the three questions of the course, answered by a worker and a stand-in ERP"
 	@echo "make test          linters, types and every test (under five minutes on two cores)"
+	@echo "make chaos         the limits, under load and kills, judged from the sandbox's log (25 minutes; CHECKS=NAME)"
 	@echo "make lint          ruff and mypy alone"
 	@echo "make unit | integration | acceptance    one kind of test"
 	@echo "make requirements  pin the dependencies of pyproject.toml again (needs uv)"
@@ -15,6 +16,9 @@ demo: ready
 
 test: lint
 	@$(BIN)/python -m pytest -n 4 --dist worksteal -q
+
+chaos: ready
+	@$(BIN)/python -m tests.chaos $(CHECKS)
 
 lint: ready
 	@$(BIN)/ruff check .

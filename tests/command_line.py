@@ -12,6 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from worker import connections
+from worker.settings import Connection
+
 ACUWORKER = Path(sys.executable).with_name("acuworker")
 
 
@@ -30,14 +33,14 @@ class CommandLine:
     def __init__(self, directory: Path, environment: dict[str, str]) -> None:
         self.directory = directory
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("ACUWORKER_")}
-        self._environment = inherited | environment
+        self.environment = inherited | environment
 
     def run(self, *arguments: object, stdin: str = "", **environment: str) -> Done:
         """Run a command to its end, away from any terminal."""
         done = subprocess.run(
             [str(part) for part in (ACUWORKER, *arguments)],
             cwd=self.directory,
-            env=self._environment | environment,
+            env=self.environment | environment,
             input=stdin,
             capture_output=True,
             check=False,
@@ -56,7 +59,7 @@ class CommandLine:
         with subprocess.Popen(
             [str(ACUWORKER), *arguments],
             cwd=self.directory,
-            env=self._environment | {"COLUMNS": "200", "TERM": "dumb"},
+            env=self.environment | {"COLUMNS": "200", "TERM": "dumb"},
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -69,6 +72,15 @@ class CommandLine:
             finally:
                 process.kill()
                 os.close(ours)
+
+
+def shell_for(directory: Path, connection: Connection, **environment: str) -> CommandLine:
+    """A directory with a connection, its secrets beside it."""
+    told = connection.model_dump(mode="json", exclude={"name"}, exclude_none=True)
+    told["password"] = connection.password.get_secret_value()
+    told["client_secret"] = connection.client_secret.get_secret_value()
+    connections.save(directory / "connections.toml", connection.name, told)
+    return CommandLine(directory, environment)
 
 
 def _talk(terminal: int, answers: Mapping[str, str]) -> str:

@@ -10,10 +10,11 @@ from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
 from tests.sandbox_process import Sandbox
+from worker.erp.caller import Caller
 from worker.erp.client import Erp
 from worker.erp.deadline import Deadline
 from worker.erp.gateway import Gateway
-from worker.job import Lane, Spent
+from worker.job import Lane
 from worker.settings import Connection, Settings
 
 
@@ -73,10 +74,8 @@ class Floors:
     def kill(self) -> None:
         """Close every socket, and say goodbye to nobody."""
         for gateway in self._gateways:
-            for wires in gateway._wires.values():
-                wires.close()
-            for pool in gateway._pools.values():
-                pool._sign_out_wires.close()
+            for way in gateway._all():
+                way.close()
         for store in self._stores:
             store.close()
 
@@ -85,4 +84,4 @@ def erp_of(
     gateway: Gateway, lane: Lane = Lane.INTERACTIVE, seconds: float = 30, job_id: str = "job-1"
 ) -> Erp:
     """A job's way to the ERP on the connection ``default``."""
-    return gateway.erp("default", lane, job_id, Deadline(seconds), Spent())
+    return gateway.erp("default", Caller(lane=lane, deadline=Deadline(seconds), job_id=job_id))

@@ -31,6 +31,11 @@ def start_store() -> Iterator[str]:
             process.wait()
 
 
+def contents(store: redis.Redis) -> dict[bytes, bytes | None]:
+    """Every key, and what it holds: to see that nothing has changed."""
+    return {key: store.dump(key) for key in store.scan_iter()}
+
+
 @tenacity.retry(
     wait=tenacity.wait_fixed(0.02),
     stop=tenacity.stop_after_delay(10),

@@ -9,23 +9,23 @@ import os
 import secrets
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Any
 
-import redis
 import structlog
 from celery import bootsteps
-from redis.backoff import ExponentialWithJitterBackoff
-from redis.retry import Retry
 
 from worker.blobs import BlobStore
 from worker.erp.gateway import Gateway
 from worker.errors import Misconfigured, StoreUnavailable
+from worker.job import Lane
 from worker.jobstore import JobStore
 from worker.publisher import Publisher
 from worker.registry import Registry
 from worker.runner import Runner
 from worker.settings import PARENT_FD, Settings
+from worker.storage import open_store
 from worker.tasks import Retrieve
 
 log = structlog.get_logger(__name__)
@@ -35,9 +35,7 @@ POOLS = frozenset({"celery.concurrency.thread", "celery.concurrency.solo"})
 
 SESSION_BEAT_SECONDS = 1.0
 JOB_BEAT_SECONDS = 5.0
-
-STORE_TIMEOUT_SECONDS = 5.0
-"""A store that is silent for so long is taken to be gone; longer than any wait that is asked of it."""
+SETTINGS_BEAT_SECONDS = 2.0
 
 
 class ErpStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
@@ -46,6 +44,7 @@ class ErpStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no t
     def __init__(self, worker: Any, **options: object) -> None:
         super().__init__(worker, **options)
         self._gateway: Gateway | None = None
+        self._presence: Presence | None = None
         self._heartbeats: tuple[Heartbeat, ...] = ()
 
     def include(self, worker: Any) -> bool:
@@ -71,19 +70,23 @@ class ErpStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no t
         store = open_store(settings)
         owner = f"{worker.hostname}/{secrets.token_hex(4)}"
         gateway = Gateway(settings, store, owner)
+        jobs = JobStore(store)
+        presence = Presence(jobs, owner, lanes_of(worker.app.amqp.queues.consume_from))
         runner = Runner(
-            settings=settings,
             owner=owner,
             gateway=gateway,
             registry=Registry.load(),
-            jobs=JobStore(store),
+            jobs=jobs,
             publisher=Publisher(BlobStore(settings.blob_directory)),
         )
         worker.app.register_task(Retrieve(runner))
-        self._gateway = gateway
+        self._gateway, self._presence = gateway, presence
+        presence.begin()
         self._heartbeats = (
+            Heartbeat("presence", JOB_BEAT_SECONDS, presence.tell),
             Heartbeat("sessions", SESSION_BEAT_SECONDS, gateway.beat),
             Heartbeat("jobs", JOB_BEAT_SECONDS, runner.beat),
+            Heartbeat("settings", SETTINGS_BEAT_SECONDS, Reload(settings, gateway).look),
         )
 
     def close(self, worker: Any) -> None:
@@ -95,10 +98,64 @@ class ErpStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no t
         """Nothing runs any more: give up the sessions."""
         for heartbeat in self._heartbeats:
             heartbeat.stop()
+        if self._presence:
+            self._presence.end()
         if self._gateway:
             self._gateway.close()
 
     terminate = stop
+
+
+class Reload:
+    """Takes up what has changed of the connections in their files, without a restart."""
+
+    def __init__(self, settings: Settings, gateway: Gateway) -> None:
+        self._settings = settings
+        self._gateway = gateway
+        self._wrong: str | None = None
+
+    def look(self) -> None:
+        """Look at the files once; what is wrong in them is said once, and what was before goes on."""
+        try:
+            settings = Settings.load()
+        except Misconfigured as error:
+            if str(error) != self._wrong:
+                log.error("changed settings are not taken up", reason=str(error))
+            self._wrong = str(error)
+            return
+        self._wrong = None
+        if settings != self._settings:
+            self._gateway.use(settings)
+            self._settings = settings
+            log.info("changed settings are taken up")
+
+
+class Presence:
+    """Tells those who watch the fleet that this worker lives, and which lanes it serves."""
+
+    def __init__(self, jobs: JobStore, owner: str, lanes: Collection[Lane]) -> None:
+        self._jobs = jobs
+        self._owner = owner
+        self._lanes = lanes
+
+    def begin(self) -> None:
+        """Tell it for the first time; a store that does not answer is told by the next heartbeat."""
+        with suppress(StoreUnavailable):
+            self.tell()
+
+    def tell(self) -> None:
+        """Tell it again. Raises StoreUnavailable."""
+        self._jobs.present(self._owner, self._lanes)
+
+    def end(self) -> None:
+        """Tell that it ends; unheard, it is taken to be gone a few seconds later."""
+        with suppress(StoreUnavailable):
+            self._jobs.absent(self._owner, self._lanes)
+
+
+def lanes_of(queues: Collection[str]) -> frozenset[Lane]:
+    """The lanes whose queues a worker takes jobs from."""
+    return frozenset(lane for lane in Lane if lane.queue in queues)
 
 
 class Heartbeat:
@@ -135,16 +192,6 @@ def check_pool(pool: type) -> None:
         raise Misconfigured(
             f"{pool.__module__} cannot share an ERP session: use --pool threads", "worker_pool"
         )
-
-
-def open_store(settings: Settings) -> redis.Redis:
-    """A client of the store, which connects when it is first used."""
-    return redis.Redis.from_url(
-        settings.store,
-        socket_timeout=STORE_TIMEOUT_SECONDS,
-        health_check_interval=15,
-        retry=Retry(ExponentialWithJitterBackoff(base=0.1, cap=1.0), 1),
-    )
 
 
 def watch_parent(environment: Mapping[str, str]) -> None:

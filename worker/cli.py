@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from worker import results, telemetry
-from worker.client import Client
+from worker.client import Client, where
+from worker.commands import COMMANDS
 from worker.errors import WorkerError
 from worker.job import Job, Lane, Manifest, Result, Values
 from worker.jobstore import JobState, State
@@ -60,7 +61,11 @@ def main() -> None:
 
 @main.command()
 def up() -> None:
-    """Run the workers. A private store is started too, unless another is set."""
+    """Run the workers. A private store is started too, unless another is set.
+
+    \b
+    acuworker up
+    """
     from worker import supervisor
 
     sys.exit(supervisor.up(Settings.load()))
@@ -69,6 +74,7 @@ def up() -> None:
 @main.command()
 @click.argument("entity", required=False)
 @click.option("--connection", metavar="NAME", help="A connection of the worker.  [default: default]")
+@click.option("--branch", metavar="NAME", help="The ERP's branch to work in.  [default: the connection's]")
 @click.option(
     "--key", "keys", multiple=True, metavar="VALUE", help="One record's key values, in their order."
 )
@@ -117,23 +123,17 @@ def submit(body: IO[bytes] | None, wait: bool, output: Path | None, **options: A
 @click.option("--output", type=FILE, help="Write the records to this file, as NDJSON.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result itself, in place of its records.")
 def result(job_id: str, wait: bool, output: Path | None, as_json: bool) -> None:
-    """Print a job's records as NDJSON. What they cost goes to standard error."""
+    """Print a job's records as NDJSON. What they cost goes to standard error.
+
+    \b
+    acuworker result 0f9d2c7e-4a51-4b0e-9f60-1c2d3e4f5a6b --output orders.ndjson
+    """
     client = _client()
     found = _wait(client, job_id) if wait else client.result(job_id)
     if as_json:
         click.echo(found.model_dump_json(indent=2, exclude_none=True))
     else:
         _hand_over(found, output)
-
-
-@main.command()
-def status() -> None:
-    """Show workers, queues, jobs and sessions. Exit with 1 if a lane has no worker."""
-    from worker import status as fleet
-
-    now = fleet.look(Settings.load())
-    Console().print(fleet.report(now))
-    sys.exit(0 if now.healthy else 1)
 
 
 @main.command()
@@ -152,16 +152,29 @@ def status() -> None:
 @click.option("--client-secret-file", type=FILE, help="A file with its secret.")
 @click.option("--ca-file", type=FILE, help="Certificates to trust beside the system's, as PEM.")
 @click.option("--trust", metavar="SHA256", help="Trust the certificate with this fingerprint.")
+@click.option(
+    "--sign-in",
+    type=click.Choice(["password", "login", "cookie"]),
+    help="By OAuth's password grant, by a person's login, or by cookies.  [default: password]",
+)
+@click.option("--scope", help="What OAuth is asked for, by spaces.  [default: api]")
+@click.option("--branch", help="The branch to work in, where a job names none.")
+@click.option("--locale", help="Of a cookie sign-in, as in en-US.")
+@click.option("--plaintext", is_flag=True, help="With cookies: http:// to a private address.")
+@click.option("--license", metavar="NAME", help="Share the license of this name in connections.toml.")
 @click.option("--max-sessions", type=click.IntRange(1, 100), help="API sessions that we may open (SM604000).")
 @click.option(
     "--max-per-minute", type=click.IntRange(0), help="Requests that we may make a minute; 0: no limit."
 )
 @click.option("--entity", default="Customer", show_default=True, help="What to read a record of.")
+@click.option("--paste", is_flag=True, help="With a login: paste where the browser ends.")
+@click.option("--port", type=click.IntRange(1, 65535), help="With a login: where the browser comes back to.")
 def connect(**said: Any) -> None:
     """Set up the connection NAME. What no option gives is asked.
 
     It is saved in connections.toml once the ERP has taken the credentials; then a record is read. The password
     and the client secret are asked unseen, or read from ACUWORKER_PASSWORD and ACUWORKER_CLIENT_SECRET.
+    With --sign-in login it is saved first, and then a person signs in.
     """
     from worker import connect as connecting
 
@@ -171,21 +184,35 @@ def connect(**said: Any) -> None:
 
 
 @main.command()
-@click.argument("names", metavar="[CONNECTION]...", nargs=-1)
-@click.option("--entity", default="Customer", show_default=True, help="What to read a record of.")
-def doctor(names: tuple[str, ...], entity: str) -> None:
-    """Check the settings, the store, the connections. Exit with 1 if anything is wrong."""
-    from worker import doctor as examining
+@click.argument("name", default="default")
+@click.option("--paste", is_flag=True, help="The browser is elsewhere: paste the address where it ends.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), help="Where the browser comes back to.  [default: any free one]"
+)
+def login(name: str, paste: bool, port: int | None) -> None:
+    """Sign the connection NAME in with a browser. For tenants that forbid the password grant.
 
-    sys.exit(0 if examining.examine(names, entity, Console()) else 1)
+    Workers live on it for as long as the ERP lets it be renewed; run it again before that ends.
+    """
+    from worker import login as signing
+
+    signing.login(name, paste=paste, port=port)
 
 
 @main.command()
 @click.option("--result", "model", flag_value=Result, type=click.UNPROCESSED, help="Of a result.")
 @click.option("--manifest", "model", flag_value=Manifest, type=click.UNPROCESSED, help="Of a manifest.")
 def job_schema(model: type[BaseModel] | None) -> None:
-    """Print the JSON Schema of a job."""
+    """Print the JSON Schema of a job.
+
+    \b
+    acuworker job-schema --result
+    """
     click.echo(json.dumps((model or Job).model_json_schema(), indent=2, ensure_ascii=False))
+
+
+for command in COMMANDS:
+    main.add_command(command)
 
 
 def job_fields(
@@ -264,7 +291,7 @@ def how_far(state: JobState) -> str:
         case State.ACCEPTED:
             return "waiting for a worker"
         case State.WAITING:
-            return f"{done}; waiting: {state.waiting_for}"
+            return f"{done}; {where(state)}"
     return done
 
 

@@ -16,10 +16,11 @@ from kombu.pools import producers
 
 from worker.celery import app
 from worker.erp import query as filters
-from worker.errors import JobUnknown, StoreUnavailable, Waiting
+from worker.errors import JobUnfinished, JobUnknown, StoreUnavailable
 from worker.job import TASK, Job, Lane, Result
 from worker.jobstore import JobState, JobStore
 from worker.settings import Settings
+from worker.storage import open_store
 
 LOOK_SECONDS = 0.05
 
@@ -40,7 +41,7 @@ class Client:
     """Submits jobs to the broker of these settings, and reads what is known of them in the store."""
 
     def __init__(self, settings: Settings) -> None:
-        self._jobs = JobStore(redis.Redis.from_url(settings.store))
+        self._jobs = JobStore(open_store(settings))
         self._broker = app.connection_for_write(settings.broker)
 
     def submit(self, job: Job) -> str:
@@ -78,12 +79,12 @@ class Client:
     def result(self, job_id: str, timeout: float = 0.0) -> Result:
         """The result of the job, waited for at most ``timeout`` seconds.
 
-        Raises the WorkerError that the job failed with, JobUnknown, or Waiting when it has not ended by then.
+        Raises the WorkerError that the job failed with, JobUnknown, or JobUnfinished when it has not ended by then.
         """
         end = time.monotonic() + timeout
         while not (state := self.state(job_id)).ended:
             if time.monotonic() >= end:
-                raise Waiting(f"the job {job_id} has not ended: it is {state.state}", "job_id")
+                raise JobUnfinished(f"the job {job_id} has not ended: it is {where(state)}", "job_id")
             time.sleep(LOOK_SECONDS)
         if state.error:
             raise state.error
@@ -94,3 +95,10 @@ class Client:
                 f"the job {job_id} is done, and its result was kept for a day: submit it again", "job_id"
             )
         return result
+
+
+def where(state: JobState) -> str:
+    """Where a job is that has not ended, and what it waits for if it waits."""
+    if state.waiting_for is None:
+        return str(state.state)
+    return f"{state.waiting_state or state.state}: {state.waiting_for}"

@@ -1,19 +1,17 @@
 """acuworker connect: from a pasted URL to a connection that has read a record.
 
 What is not given as an option is asked, secrets unseen. The connection is not saved before the ERP has taken the
-credentials, and the session is signed out at the end. Raises the WorkerError that says what is wrong and what would
-mend it.
+credentials, and the session is signed out at the end; one that a person signs in is saved, and then signed in.
+Raises the WorkerError that says what is wrong and what would mend it.
 """
 
 from __future__ import annotations
 
 import re
 import shlex
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from getpass import GetPassWarning
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,11 +20,12 @@ import click
 from pydantic import ValidationError
 
 from worker import connections
-from worker.erp import certificate, signin
+from worker.erp import certificate, endpoints
 from worker.erp.certificate import Certificate
 from worker.erp.deadline import Deadline
 from worker.erp.direct import direct
-from worker.erp.signin import EndpointVersion
+from worker.erp.endpoints import EndpointVersion
+from worker.erp.signin import Grant
 from worker.erp.wire import Wire
 from worker.errors import (
     CertificateUntrusted,
@@ -37,6 +36,8 @@ from worker.errors import (
     SignInRefused,
 )
 from worker.job import Query
+from worker.login import login
+from worker.prompt import agreed, ask
 from worker.settings import Connection, connections_path, misconfigured
 
 LIST_SECONDS = 30.0
@@ -48,21 +49,31 @@ TRY_SECONDS = 120.0
 INNER = frozenset(("entity", "identity", "odata", "odatav4", "frames", "pages", "main", "main.aspx", "ui"))
 """What follows the site in the addresses that people copy: of the API, of sign-in, of the browser."""
 
-Said = dict[str, str | int]
+Said = dict[str, str | int | bool]
 """Settings of a connection, as ``connections.toml`` holds them."""
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """What a job may call a connection."""
 
-UNSAID = {
+UNSAID: Said = {
     "version": "0",
-    "tenant": "",
-    "username": "",
-    "password": "",
+    "tenant": "0",
+    "username": "0",
+    "password": "0",
     "client_id": "0@0",
-    "client_secret": "",
+    "client_secret": "0",
 }
 """What a connection must say, and what asking it for its endpoints does not need."""
+
+
+ASKED = frozenset(
+    (
+        *("ca_file", "sign_in", "plaintext", "scope", "branch", "locale", "user_branch"),
+        *("username", "password", "password_file", "client_id", "client_secret", "client_secret_file"),
+        *("license", "max_sessions", "max_per_minute"),
+    )
+)
+"""What is forgotten of a connection when it is set up again and does not say it any more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +94,16 @@ class Given:
     client_secret_file: Path | None
     ca_file: Path | None
     trust: str | None
+    sign_in: str | None
+    scope: str | None
+    branch: str | None
+    locale: str | None
+    plaintext: bool
+    license: str | None
     max_sessions: int | None
     max_per_minute: int | None
+    paste: bool
+    port: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,11 +121,18 @@ def connect(given: Given) -> None:
         raise Misconfigured("a connection's name is of letters, digits, _ and -, at most 64", "name")
     path = connections_path().absolute()
     kept = connections.load(path).get(given.name, {})
-    place = split(given.url or _ask("--url", "Address of the instance (any URL of it)", kept.get("url")))
-    at = _trusted(place, given, kept, path)
+    place = split(given.url or ask("--url", "Address of the instance (any URL of it)", kept.get("url")))
+    manner = _manner(given, kept)
+    at = _trusted(place, given, kept, path, manner)
     endpoint = _endpoint(place, given, _offered(at))
-    said = at | endpoint | _credentials(given, kept) | _limits(given, kept)
-    _try(checked(said, given.name), said, path, given.entity)
+    said = at | endpoint | _credentials(given, kept) | _limits(given, kept, path)
+    connection = checked(said, given.name)
+    if connection.sign_in == "login":
+        _save(path, connection, said)
+        grant = login(connection.name, paste=given.paste, port=given.port)
+        connections.save(path, connection.name, _landed(grant))
+    else:
+        _try(connection, said, path, given.entity)
 
 
 def split(pasted: str) -> Place:
@@ -132,7 +158,7 @@ def _is_inner(segment: str) -> bool:
     return segment.lower() in INNER or segment.startswith("(W(")
 
 
-def checked(said: Mapping[str, str | int], name: str = "default") -> Connection:
+def checked(said: Mapping[str, str | int | bool], name: str = "default") -> Connection:
     """The connection that these settings make. Raises Misconfigured, naming the one at fault."""
     try:
         return Connection.model_validate({**said, "name": name})
@@ -140,10 +166,18 @@ def checked(said: Mapping[str, str | int], name: str = "default") -> Connection:
         raise misconfigured(error) from None
 
 
-def _trusted(place: Place, given: Given, kept: Mapping[str, Any], path: Path) -> Said:
-    """The address, with a certificate file where the system's certificates do not do."""
+def _manner(given: Given, kept: Mapping[str, Any]) -> Said:
+    """How to sign in, where it is not by a password and OAuth's scope ``api``; and in which branch."""
+    names = ("sign_in", "plaintext", "scope", "branch", "locale")
+    same = given.sign_in in (None, kept.get("sign_in", "password"))
+    before = kept if same else {}
+    return {name: value for name in names if (value := getattr(given, name) or before.get(name))}
+
+
+def _trusted(place: Place, given: Given, kept: Mapping[str, Any], path: Path, manner: Said) -> Said:
+    """The address and the manner, with a certificate file where the system's certificates do not do."""
     ca_file = given.ca_file.absolute() if given.ca_file else kept.get("ca_file")
-    at: Said = {"url": place.url}
+    at: Said = {"url": place.url, **manner}
     if ca_file:
         at["ca_file"] = str(ca_file)
     try:
@@ -168,7 +202,7 @@ def listed(wire: Wire) -> Sequence[EndpointVersion]:
     Some hosted instances answer 401 to whoever is not signed in (reported by live instances).
     """
     try:
-        return signin.versions(wire, Deadline(LIST_SECONDS))
+        return endpoints.versions(wire, Deadline(LIST_SECONDS))
     except SessionLost:
         return ()
     except NotInEndpoint:
@@ -203,7 +237,7 @@ def _accepted(place: Place, given: Given) -> Certificate:
             raise CertificateUntrusted("the certificate's SHA-256 is not the one given", "--trust")
         return shown
     click.echo("nobody whom this machine trusts vouches for it: compare the SHA-256 with the server's own")
-    if not _agreed("--trust", "Trust it for this connection?"):
+    if not agreed("--trust", "Trust it for this connection?"):
         raise CertificateUntrusted(f"the certificate of {place.url} was not trusted; nothing was sent to it")
     return shown
 
@@ -232,7 +266,7 @@ def _endpoint(place: Place, given: Given, offered: Sequence[EndpointVersion]) ->
     if version is None:
         for entry in offered:
             click.echo(_printable(f"  {entry.name}/{entry.version}"))
-        version = _ask("--version", f"Version of the endpoint {name}")
+        version = ask("--version", f"Version of the endpoint {name}")
     require_listed(offered, name, version)
     return {"endpoint": name, "version": version}
 
@@ -243,20 +277,26 @@ def fitting(offered: Sequence[EndpointVersion], name: str) -> str | None:
     The versions of Default tell their contract; another endpoint's are its owner's, so only a single one is sure.
     """
     if name == "Default":
-        newest = signin.newest(offered, name)
+        newest = endpoints.newest(offered, name)
         return newest.version if newest else None
     own = [entry.version for entry in offered if entry.name == name]
     return own[0] if len(own) == 1 else None
 
 
 def _credentials(given: Given, kept: Mapping[str, Any]) -> Said:
-    tenant = given.tenant or _ask("--tenant", "Tenant, as on the sign-in page", kept.get("tenant"))
-    username = given.username or _ask("--username", "User of the API", kept.get("username"))
-    password = _secret("password", "Password", given.password, given.password_file)
-    question = "Client ID (Connected Applications, SM303010)"
-    client_id = in_tenant(given.client_id or _ask("--client-id", question, kept.get("client_id")), tenant)
-    secret = _secret("client_secret", "Client secret", given.client_secret, given.client_secret_file)
-    return {"tenant": tenant, "username": username, "client_id": client_id} | password | secret
+    """What a sign-in of this kind sends: a user with a password, an application with its secret, or both."""
+    kind = given.sign_in or kept.get("sign_in")
+    tenant = given.tenant or ask("--tenant", "Tenant, as on the sign-in page", kept.get("tenant"))
+    said: Said = {"tenant": tenant}
+    if kind != "login":
+        said["username"] = given.username or ask("--username", "User of the API", kept.get("username"))
+        said |= _secret("password", "Password", given.password, given.password_file)
+    if kind != "cookie":
+        question = "Client ID (Connected Applications, SM303010)"
+        client_id = given.client_id or ask("--client-id", question, kept.get("client_id"))
+        said["client_id"] = in_tenant(client_id, tenant)
+        said |= _secret("client_secret", "Client secret", given.client_secret, given.client_secret_file)
+    return said
 
 
 def in_tenant(client_id: str, tenant: str) -> str:
@@ -278,28 +318,43 @@ def _secret(name: str, question: str, value: str | None, file: Path | None) -> S
     if file:
         return {f"{name}_file": str(file.absolute())}
     option = f"--{name.replace('_', '-')}-file"
-    return {name: value or _ask(option, f"{question} (unseen)", hide_input=True)}
+    return {name: value or ask(option, f"{question} (unseen)", hide_input=True)}
 
 
-def _limits(given: Given, kept: Mapping[str, Any]) -> Said:
-    """What the license allows, as the License Monitoring Console (SM604000) shows it."""
+def _limits(given: Given, kept: Mapping[str, Any], path: Path) -> Said:
+    """What the license allows, as the License Monitoring Console (SM604000) shows it; or which license it is."""
+    named = given.license or kept.get("license")
+    if named:
+        require_license(named, connections.licenses(path), path)
+        return {"license": named}
     sessions, minute = given.max_sessions, given.max_per_minute
     if sessions is None:
         question = "API sessions we may open (Web Services API Users, SM604000)"
-        sessions = _ask("--max-sessions", question, kept.get("max_sessions", 1), type=click.IntRange(1, 100))
+        sessions = ask("--max-sessions", question, kept.get("max_sessions", 1), type=click.IntRange(1, 100))
     if minute is None:
         question = "API requests we may make a minute (SM604000; 0: no limit)"
-        minute = _ask("--max-per-minute", question, kept.get("max_per_minute", 50), type=click.IntRange(0))
+        minute = ask("--max-per-minute", question, kept.get("max_per_minute", 50), type=click.IntRange(0))
     return {"max_sessions": sessions, "max_per_minute": minute}
+
+
+def require_license(name: str, known: Iterable[str], path: Path) -> None:
+    """Raise Misconfigured where the file has no such license."""
+    if name not in known:
+        message = (
+            f"{path} has none of that name: write [licenses.{name}], with max_sessions and max_per_minute"
+        )
+        raise Misconfigured(message, "license")
 
 
 def _try(connection: Connection, said: Said, path: Path, entity: str) -> None:
     """Sign in, save, read a record, sign out."""
+
+    def save(grant: Grant) -> None:
+        click.echo(f"signed in to {connection.url} as {connection.username}")
+        _save(path, connection, said | _landed(grant))
+
     try:
-        with direct(connection, Deadline(TRY_SECONDS), "connect") as erp:
-            click.echo(f"signed in to {connection.url} as {connection.username}")
-            connections.save(path, connection.name, said)
-            click.echo(f"saved connection {connection.name!r} in {path}")
+        with direct(connection, Deadline(TRY_SECONDS), "connect", save) as erp:
             found = erp.list(Query(entity=entity), top=1)
             click.echo(f"read {len(found)} {entity} record{'' if len(found) == 1 else 's'}")
     except SignInRefused:
@@ -308,32 +363,22 @@ def _try(connection: Connection, said: Said, path: Path, entity: str) -> None:
     click.echo("signed out; workers take the connection up when acuworker up is started")
 
 
-def again(name: str, said: Mapping[str, str | int]) -> str:
+def _landed(grant: Grant) -> Said:
+    """The branch that the sign-in landed in: a session that lands elsewhere is another tenant's."""
+    return {"user_branch": grant.user_branch} if grant.user_branch else {}
+
+
+def _save(path: Path, connection: Connection, said: Said) -> None:
+    connections.save(path, connection.name, said, without=ASKED)
+    click.echo(f"saved connection {connection.name!r} in {path}")
+
+
+def again(name: str, said: Mapping[str, str | int | bool]) -> str:
     """The command that gives the same answers, all but the secrets."""
     told = {key: value for key, value in said.items() if key not in ("password", "client_secret")}
-    options = (part for key, value in told.items() for part in (f"--{key.replace('_', '-')}", str(value)))
+    options = (
+        part
+        for key, value in told.items()
+        for part in (f"--{key.replace('_', '-')}", *(() if value is True else (str(value),)))
+    )
     return shlex.join(["acuworker", "connect", name, *options])
-
-
-def _ask(option: str, question: str, default: Any = None, **how: Any) -> Any:
-    """The answer to a question. Raises UsageError, naming the option, where nobody can answer, or not unseen."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", GetPassWarning)
-            return click.prompt(question, default=default, **how)
-    except GetPassWarning:
-        raise click.UsageError(f"there is no terminal to type it unseen; give {option}") from None
-    except click.Abort as abort:
-        raise _unanswered(abort, option) from None
-
-
-def _agreed(option: str, question: str) -> bool:
-    try:
-        return click.confirm(question)
-    except click.Abort as abort:
-        raise _unanswered(abort, option) from None
-
-
-def _unanswered(abort: click.Abort, option: str) -> click.ClickException | click.Abort:
-    ended = isinstance(abort.__context__, EOFError)
-    return click.UsageError(f"nobody is there to answer; give {option}") if ended else abort

@@ -1,4 +1,4 @@
-"""Writing ``connections.toml``: one connection at a time, the others and their comments left as they are.
+"""Writing ``connections.toml``: one connection at a time; the others, the licenses and their comments stay.
 
 The file holds secrets, so it is replaced whole, by one of mode 600. Raises Misconfigured.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +24,25 @@ ONE_OF = (("password", "password_file"), ("client_secret", "client_secret_file")
 
 def load(path: Path) -> dict[str, dict[str, Any]]:
     """The connections in the file, as they are written there; none where there is no file."""
-    tables = _connections(_document(path), path)
+    tables = _tables(_document(path), "connections", path)
     return {name: dict(table.unwrap()) for name, table in tables.items() if isinstance(table, AbstractTable)}
 
 
-def save(path: Path, name: str, values: Mapping[str, str | int]) -> None:
-    """Set these values of the connection of that name, and leave its others."""
+def licenses(path: Path) -> frozenset[str]:
+    """The names of the licenses in the file."""
+    return frozenset(_tables(_document(path), "licenses", path))
+
+
+def save(
+    path: Path, name: str, values: Mapping[str, str | int | bool], without: Collection[str] = ()
+) -> None:
+    """Set these values of the connection of that name, and leave its others, but for those it is to be without."""
     document = _document(path)
-    tables = _connections(document, path)
+    tables = _tables(document, "connections", path)
     table = tables.setdefault(name, tomlkit.table())
-    for pair in ONE_OF:
-        for key in set(pair) & table.keys():
-            del table[key]
+    replaced = chain(*(pair for pair in ONE_OF if set(pair) & values.keys()))
+    for key in ({*without, *replaced} - values.keys()) & table.keys():
+        del table[key]
     table.update(values)
     replace(path, tomlkit.dumps(document))
 
@@ -66,8 +74,8 @@ def _document(path: Path) -> tomlkit.TOMLDocument:
         raise Misconfigured(f"{path} cannot be read: {error}") from None
 
 
-def _connections(document: tomlkit.TOMLDocument, path: Path) -> AbstractTable:
-    found = document.setdefault("connections", tomlkit.table(is_super_table=True))
+def _tables(document: tomlkit.TOMLDocument, kind: str, path: Path) -> AbstractTable:
+    found = document.setdefault(kind, tomlkit.table(is_super_table=True))
     if not isinstance(found, AbstractTable):
-        raise Misconfigured(f"{path}: connections must be tables, as in [connections.default]")
+        raise Misconfigured(f"{path}: {kind} must be tables, as in [{kind}.default]")
     return found

@@ -254,8 +254,6 @@ def check(store: redis.Redis) -> list[str]:
     hints = []
     if not persistence.get("aof_enabled"):
         hints.append("the store forgets jobs when it is killed: set appendonly yes")
-    if persistence.get("aof_last_write_status", "ok") != "ok":
-        hints.append("the store cannot write its append-only file: look for room on its disk")
     if policy != "noeviction":
         hints.append(
             f"the store may throw jobs away when its memory is full ({policy}): set maxmemory-policy noeviction"

@@ -20,7 +20,11 @@
     │   └── AnswerTooLarge       the answer is larger than a worker may hold
     ├── Waiting                  wait: somebody or something else must act first; the job goes on by itself
     │   ├── SignInRefused        the ERP refused the credentials: an operator must mend them
+    │   │   └── TenantMismatch   the session landed in another tenant: an operator must mend the connection
+    │   ├── LoginNeeded          nobody has signed this connection in yet, or its refresh chain has ended
+    │   ├── ConnectionPaused     an operator has paused the connection
     │   └── LoginLimit           every API session of the license is taken
+    │       └── UserLoginLimit   the ERP user's own limit of API sessions is reached
     ├── TryAgain                 try again: it may well work the next time
     │   ├── ErpUnreachable       no connection to the ERP
     │   ├── ExchangeTimeout      the ERP did not answer in time
@@ -34,9 +38,11 @@
     │   ├── StoreUnavailable     the store or the broker does not answer
     │   └── BlobsUnavailable     the blob directory cannot be written
     ├── HandlerFailed            mend the handler: it raised something that is not in this tree
+    ├── LoginEnded               the refresh token is dead: only another login begins a new chain
     ├── Stopping                 the worker is shutting down: the job goes back to the queue
     ├── DeadlineExceeded         the job's own deadline passed; the message says what was waited for
     ├── JobUnknown               no such job
+    ├── JobUnfinished            the job has no result yet: ask again later
     └── Misconfigured            change the settings: the worker does not start
         └── HandlerBroken        a handler cannot be loaded, or two claim one entity
 
@@ -146,10 +152,11 @@ class Waiting(WorkerError):
     """
 
     state = "waiting"
+    usual_seconds = 10.0
 
-    def __init__(self, message: str, field: str | None = None, seconds: float = 10.0) -> None:
+    def __init__(self, message: str, field: str | None = None, seconds: float | None = None) -> None:
         super().__init__(message, field)
-        self.seconds = seconds
+        self.seconds = self.usual_seconds if seconds is None else seconds
 
 
 class SignInRefused(Waiting):
@@ -158,10 +165,32 @@ class SignInRefused(Waiting):
     state = "waiting_for_credentials"
 
 
+class TenantMismatch(SignInRefused):
+    """The session landed in another tenant than the connection's; it was signed out, and nothing was read."""
+
+
+class LoginNeeded(Waiting):
+    """Nobody has signed this connection in yet, or its refresh chain has ended; ``acuworker login`` begins one."""
+
+    state = "waiting_for_login"
+
+
+class ConnectionPaused(Waiting):
+    """An operator has paused the connection; ``acuworker resume`` lets its jobs go on."""
+
+    state = "waiting_for_resume"
+
+
 class LoginLimit(Waiting):
     """Every API session that the license allows is taken."""
 
     state = "waiting_for_session"
+
+
+class UserLoginLimit(LoginLimit):
+    """The ERP user's own limit of concurrent API logins is reached; asking sooner than in an hour changes nothing."""
+
+    usual_seconds = 3600.0
 
 
 class TryAgain(WorkerError):
@@ -233,6 +262,10 @@ class HandlerFailed(WorkerError):
     """A handler raised something that is not in this tree: a fault of the handler's own."""
 
 
+class LoginEnded(WorkerError):
+    """The refresh token is dead: it was revoked, used by somebody else, or its chain has reached its age."""
+
+
 class Stopping(WorkerError):
     """The worker is shutting down; the job goes back to the queue."""
 
@@ -243,6 +276,10 @@ class DeadlineExceeded(WorkerError):
 
 class JobUnknown(WorkerError):
     """No such job."""
+
+
+class JobUnfinished(WorkerError):
+    """The job has not ended, so it has no result yet; the message says where it is, and what it waits for."""
 
 
 class Misconfigured(WorkerError):

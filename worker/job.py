@@ -37,6 +37,9 @@ MAX_DEADLINE_SECONDS = 30 * 86_400
 JOB_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 """A job's id names its blobs, so it is kept to what every file system takes."""
 
+BRANCH = r"^[!-~]([ -~]{0,28}[!-~])?$"
+"""A branch travels in a header, which carries plain ASCII."""
+
 
 class Lane(StrEnum):
     """How soon a job is wanted."""
@@ -96,6 +99,7 @@ FieldPath = Annotated[
     str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*([./][A-Za-z_][A-Za-z0-9_]*)*$", max_length=256)
 ]
 Key = Annotated[str, Field(max_length=256), AfterValidator(_key)]
+Branch = Annotated[str, Field(pattern=BRANCH)]
 
 
 class Job(BaseModel):
@@ -106,6 +110,9 @@ class Job(BaseModel):
     entity: Name = Field(description="The entity of the ERP's endpoint, as in SalesOrder.")
     connection: str = Field(
         "default", pattern=r"^[A-Za-z0-9_-]{1,64}$", description="The name of a connection of the worker."
+    )
+    branch: Branch | None = Field(
+        None, description="The ERP's branch to work in, as in MYSTORE; absent: the connection's."
     )
     keys: tuple[Key, ...] | None = Field(
         None,
@@ -198,6 +205,7 @@ _NOT_JSON = "cannot be written as JSON text, which has no NaN, no Infinity and n
 _ALLOWED: Mapping[str, str] = {
     "entity": "must be an entity's name, as in SalesOrder: letters, digits and underscores",
     "connection": "must be a connection's name: letters, digits, dashes and underscores, at most 64 of them",
+    "branch": "must be a branch's name, as in MYSTORE: 1 to 30 printable ASCII characters",
     "keys": 'must be 1 to 8 texts of at most 256 characters, as in ["SO", "000001"]',
     "filter": "must be a text of 1 to 16384 characters, as in CustomerID eq :customer",
     "params": 'must be an object with a value for each parameter of the filter, as in {"customer": "C000000003"}',

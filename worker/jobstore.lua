@@ -1,5 +1,5 @@
--- The job store. ARGV[1] is the operation. KEYS are a job's row, the prefix of the sets of job ids by state, and the
--- key of the job's result; for renew they are rows. Times are seconds of the store's clock. What an attempt writes
+-- The job store. ARGV[1] is the operation. KEYS are a job's row, the prefix of the sets of job ids, and the key of the
+-- job's result; for renew they are rows. Times are seconds of the store's clock. What an attempt writes
 -- counts only while it is the latest and its job is running: then 1 is returned, else 0, and nothing has changed.
 local row, index, result = KEYS[1], KEYS[2], KEYS[3]
 local operation, id = ARGV[1], ARGV[2]
@@ -15,11 +15,33 @@ local function get(field)
     return redis.call('HGET', row, field)
 end
 
-local function enter(state)
+-- Where a job stands that has not ended: its state, what it waits for, its lane and its connection; with each stand
+-- the jobs that stand so, and since when they have not got on.
+local function leave_stand()
+    local old = get('stand')
+    if not old then return end
+    redis.call('ZREM', index .. 'at:' .. old, id)
+    if redis.call('EXISTS', index .. 'at:' .. old) == 0 then redis.call('SREM', index .. 'stands', old) end
+    redis.call('HDEL', row, 'stand')
+end
+
+local function take_stand(state, reason)
+    local place = get('place')
+    if not place then return end
+    redis.call('HSETNX', row, 'idle_since', stamp(now))
+    local stand = state .. '|' .. reason .. '|' .. place
+    redis.call('ZADD', index .. 'at:' .. stand, get('idle_since'), id)
+    redis.call('SADD', index .. 'stands', stand)
+    redis.call('HSET', row, 'stand', stand)
+end
+
+local function enter(state, reason)
     local old = get('state')
     if old then redis.call('ZREM', index .. old, id) end
     redis.call('HSET', row, 'state', state)
     redis.call('ZADD', index .. state, now, id)
+    leave_stand()
+    if state ~= 'done' and state ~= 'failed' then take_stand(state, reason or '') end
 end
 
 local function is_latest(key, attempt)
@@ -33,16 +55,16 @@ end
 
 local function close(state, kept)
     stop_waiting()
-    redis.call('HDEL', row, 'lease_until', 'owner')
+    redis.call('HDEL', row, 'lease_until', 'owner', 'idle_since')
     redis.call('HSET', row, 'finished_at', stamp(now))
     enter(state)
     redis.call('EXPIRE', row, kept)
     redis.call('ZREMRANGEBYSCORE', index .. state, '-inf', now - kept)
 end
 
-local function accept(job, allowed)
+local function accept(job, allowed, place)
     if redis.call('EXISTS', row) == 1 then return 0 end
-    redis.call('HSET', row, 'job', job, 'attempt', 0, 'turn', 0,
+    redis.call('HSET', row, 'job', job, 'place', place, 'attempt', 0, 'turn', 0,
         'accepted_at', stamp(now), 'deadline_at', stamp(now + allowed))
     enter('accepted')
     return 1
@@ -52,6 +74,7 @@ end
 local function withdraw()
     if get('state') ~= 'accepted' or get('attempt') ~= '0' then return 0 end
     redis.call('ZREM', index .. 'accepted', id)
+    leave_stand()
     return redis.call('DEL', row)
 end
 
@@ -88,7 +111,7 @@ local function put_off(turn, spent, state, reason)
     redis.call('HSET', row, 'turn', turn, 'spent', spent,
         'waiting_state', state, 'waiting_for', reason, 'waiting_since', stamp(now))
     redis.call('HDEL', row, 'lease_until', 'owner')
-    enter('waiting')
+    enter('waiting', state)
     return 1
 end
 
@@ -119,22 +142,54 @@ local function refuse(text, kept)
     return fail(text, kept)
 end
 
+local function progress(pages, records)
+    redis.call('HSET', row, 'pages', pages, 'records', records)
+    redis.call('HDEL', row, 'idle_since')
+    return 1
+end
+
+-- For people: each stand, how many jobs stand so, and of the one that has waited longest for how long and for what.
+-- KEYS[1] is what rows begin with. Changes nothing.
+local function standing()
+    local list = {}
+    for _, stand in ipairs(redis.call('SMEMBERS', index .. 'stands')) do
+        local oldest = redis.call('ZRANGE', index .. 'at:' .. stand, 0, 0, 'WITHSCORES')
+        list[#list + 1] = {stand, redis.call('ZCARD', index .. 'at:' .. stand), stamp(now - oldest[2]),
+            redis.call('HGET', row .. oldest[1], 'waiting_for')}
+    end
+    return list
+end
+
+-- A worker says that it lives, and which lanes it serves. KEYS[1] is the set of those who do.
+local function present(worker, alive)
+    redis.call('ZREMRANGEBYSCORE', row, '-inf', now)
+    redis.call('ZADD', row, now + alive, worker)
+    redis.call('EXPIRE', row, alive)
+end
+
 if operation == 'accept' then
-    return accept(ARGV[3], tonumber(ARGV[4]))
+    return accept(ARGV[3], tonumber(ARGV[4]), ARGV[5])
 elseif operation == 'withdraw' then
     return withdraw()
 elseif operation == 'begin' then
-    accept(ARGV[3], tonumber(ARGV[4]))
-    return begin(ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]))
+    accept(ARGV[3], tonumber(ARGV[4]), ARGV[5])
+    return begin(ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]))
 elseif operation == 'renew' then
     return renew(tonumber(ARGV[2]), 3)
 elseif operation == 'refuse' then
     return refuse(ARGV[3], tonumber(ARGV[4]))
+elseif operation == 'standing' then
+    return standing()
+elseif operation == 'present' then
+    return present(ARGV[3], tonumber(ARGV[4]))
+elseif operation == 'absent' then
+    return redis.call('ZREM', row, ARGV[3])
+elseif operation == 'workers' then
+    return redis.call('ZRANGEBYSCORE', row, '(' .. stamp(now), '+inf')
 elseif not is_latest(row, ARGV[3]) then
     return 0
 elseif operation == 'progress' then
-    redis.call('HSET', row, 'pages', ARGV[4], 'records', ARGV[5])
-    return 1
+    return progress(ARGV[4], ARGV[5])
 elseif operation == 'put_off' then
     return put_off(ARGV[4], ARGV[5], ARGV[6], ARGV[7])
 elseif operation == 'release' then

@@ -7,7 +7,7 @@ is the latest, so one that was given up for dead changes nothing. A store that d
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -18,10 +18,13 @@ import redis
 
 from worker.erp.store import answering
 from worker.errors import Waiting, WorkerError, error_class
-from worker.job import Job, Result, Spent
+from worker.job import Job, Lane, Result, Spent
 
 LEASE_SECONDS = 15
 """A running job whose worker has not said for so long that it lives may be begun by another."""
+
+PRESENCE_SECONDS = 15
+"""A worker that has not said for so long that it lives is taken to be gone."""
 
 KEPT_SECONDS = 7 * 86_400
 """A row is kept so long after its job's end; the result itself only RESULT_SECONDS."""
@@ -52,6 +55,7 @@ class JobState:
     attempts: int
     pages: int
     records: int
+    waiting_state: str | None
     waiting_for: str | None
     error: WorkerError | None
 
@@ -59,6 +63,31 @@ class JobState:
     def ended(self) -> bool:
         """Whether nothing more will happen to it."""
         return self.state in (State.DONE, State.FAILED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How many jobs of one lane and connection are in one state, not yet ended.
+
+    ``longest`` is for how many seconds one of them has not got on. Of those that wait, ``waiting_state`` says for
+    what in a word, and ``reason`` in the words of the one that has waited longest.
+    """
+
+    lane: Lane
+    connection: str
+    state: State
+    count: int
+    longest: float
+    waiting_state: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Present:
+    """A worker that lives, and the lanes that it serves."""
+
+    owner: str
+    lanes: frozenset[Lane]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -112,7 +141,7 @@ class JobStore:
 
     def accept(self, job_id: str, job: Job) -> None:
         """Make the job's row; from now on its deadline counts. One that has a row keeps it."""
-        self._run("accept", job_id, _text(job), job.allowed_seconds)
+        self._run("accept", job_id, _text(job), job.allowed_seconds, _place(job))
 
     def withdraw(self, job_id: str) -> None:
         """Forget a job that was accepted and never begun, as no message could be sent for it."""
@@ -124,7 +153,7 @@ class JobStore:
         ``turn`` is the number of times that the message has been put off; one lower than the row's comes from a
         message that the broker gave twice.
         """
-        given = (_text(job), job.allowed_seconds, owner, turn, LEASE_SECONDS)
+        given = (_text(job), job.allowed_seconds, _place(job), owner, turn, LEASE_SECONDS)
         match self._run("begin", job_id, *given):
             case [b"attempt", *fields]:
                 return _attempt(job_id, fields)
@@ -150,7 +179,7 @@ class JobStore:
 
         Raises Superseded.
         """
-        told = (msgspec.json.encode(spent), waiting_state(reason), str(reason))
+        told = (msgspec.json.encode(spent), waiting_state(reason), reason.message)
         self._write("put_off", attempt, turn, *told)
 
     def release(self, attempt: Attempt, spent: Spent) -> None:
@@ -197,8 +226,29 @@ class JobStore:
                 pipe.zcard(f"{_INDEX}{state}")
             return dict(zip(State, pipe.execute(), strict=True))
 
+    def standing(self) -> list[Standing]:
+        """Where the jobs that have not ended are. Changes nothing."""
+        return [_standing(*facts) for facts in self._run("standing", "")]
+
+    def present(self, owner: str, lanes: Iterable[Lane]) -> None:
+        """Say that a worker lives, and which lanes it serves; to be said well within PRESENCE_SECONDS."""
+        self._of_workers("present", _member(owner, lanes), PRESENCE_SECONDS)
+
+    def absent(self, owner: str, lanes: Iterable[Lane]) -> None:
+        """Say that a worker ends."""
+        self._of_workers("absent", _member(owner, lanes))
+
+    def workers(self) -> list[Present]:
+        """The workers that live. Changes nothing."""
+        return sorted(map(_present, self._of_workers("workers")), key=lambda worker: worker.owner)
+
+    def _of_workers(self, operation: str, *given: str | int) -> Any:
+        with answering():
+            return self._script([_WORKERS], [operation, "", *given])
+
 
 _INDEX = "acuworker:jobs:"
+_WORKERS = "acuworker:workers"
 
 
 def _row(job_id: str) -> str:
@@ -215,6 +265,32 @@ def _stored(result: bytes | None) -> Result | None:
 
 def _text(job: Job) -> bytes:
     return msgspec.json.encode(job.wire())
+
+
+def _place(job: Job) -> str:
+    return f"{job.lane or Lane.INTERACTIVE}|{job.connection}"
+
+
+def _standing(stand: bytes, count: int, longest: bytes, reason: bytes | None) -> Standing:
+    state, waiting_state, lane, connection = stand.decode().split("|")
+    return Standing(
+        lane=Lane(lane),
+        connection=connection,
+        state=State(state),
+        count=count,
+        longest=max(0.0, float(longest)),
+        waiting_state=waiting_state or None,
+        reason=reason.decode() if reason else None,
+    )
+
+
+def _member(owner: str, lanes: Iterable[Lane]) -> str:
+    return f"{owner}|{','.join(sorted(lanes))}"
+
+
+def _present(member: bytes) -> Present:
+    owner, _, lanes = member.decode().rpartition("|")
+    return Present(owner=owner, lanes=frozenset(Lane(lane) for lane in lanes.split(",") if lane))
 
 
 def waiting_state(error: WorkerError) -> str:
@@ -265,6 +341,7 @@ def _view(job_id: str, row: Mapping[str, str]) -> JobState:
         attempts=int(row["attempt"]),
         pages=int(row.get("pages", 0)),
         records=int(row.get("records", 0)),
+        waiting_state=row.get("waiting_state"),
         waiting_for=row.get("waiting_for"),
         error=_error(row.get("error")),
     )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 
 from worker.erp import query as filters
+from worker.erp.caller import Caller
 from worker.erp.deadline import Deadline
 from worker.errors import (
     BlobsUnavailable,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from worker.erp.gateway import Gateway
     from worker.publisher import Published, Publisher
     from worker.registry import Registry
-    from worker.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -128,14 +128,12 @@ class Runner:
     def __init__(
         self,
         *,
-        settings: Settings,
         owner: str,
         gateway: Gateway,
         registry: Registry,
         jobs: JobStore,
         publisher: Publisher,
     ) -> None:
-        self._settings = settings
         self._owner = owner
         self._gateway = gateway
         self._registry = registry
@@ -216,16 +214,15 @@ class Runner:
     def _retrieve(self, job: Job, attempt: Attempt, message: Message) -> Published:
         if attempt.remaining <= 0:
             raise DeadlineExceeded(_missed(job, attempt.waited_for), "deadline_seconds")
-        connection = self._settings.connection(job.connection)
+        connection = self._gateway.connection(job.connection)
         handler = self._registry.handler_for(job.entity)
         try:
             bound = None if job.filter is None else filters.bind(job.filter, job.params)
             query = handler.query(job, bound, Endpoint(connection.endpoint, connection.version))
-            lane = job.lane or Lane.INTERACTIVE
-            deadline = Deadline(attempt.remaining)
-            erp = self._gateway.erp(job.connection, lane, attempt.job_id, deadline, attempt.spent)
             progress = Progress(lambda pages, records: self._progress(attempt, message, pages, records))
-            return self._publisher.publish(attempt.job_id, job.values, handler.retrieve(erp, query), progress)
+            with self._gateway.job(job.connection):
+                pages = handler.retrieve(self._gateway.erp(job.connection, _caller(job, attempt)), query)
+                return self._publisher.publish(attempt.job_id, job.values, pages, progress)
         except (WorkerError, Superseded):
             raise
         except Exception as error:
@@ -238,6 +235,16 @@ class Runner:
         with contextlib.suppress(StoreUnavailable):
             self._jobs.progress(attempt, pages, records)
         message.progress(pages, records)
+
+
+def _caller(job: Job, attempt: Attempt) -> Caller:
+    return Caller(
+        lane=job.lane or Lane.INTERACTIVE,
+        deadline=Deadline(attempt.remaining),
+        job_id=attempt.job_id,
+        branch=job.branch,
+        spent=attempt.spent,
+    )
 
 
 class Progress:

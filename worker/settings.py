@@ -7,19 +7,17 @@ they are in no message, log line or repr. What is missing or wrong raises Miscon
 from __future__ import annotations
 
 import hashlib
-import hmac
 import os
 import re
 import stat
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from cryptography.fernet import Fernet, MultiFernet
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -34,7 +32,10 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from worker.connection import Connection, License
 from worker.errors import ConnectionUnknown, Misconfigured
+
+__all__ = ["Connection", "License", "Settings"]
 
 CONNECTIONS_FILE = "ACUWORKER_CONNECTIONS_FILE"
 PARENT_FD = "ACUWORKER_PARENT_FD"
@@ -50,75 +51,6 @@ SOCKET_PATH_LIMIT = 100
 """Bytes that a unix socket's path may have; the kernel takes 108, macOS 104."""
 
 
-class Connection(BaseModel):
-    """A named ERP endpoint and the credentials to it; a job names it and sees nothing else of it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    name: str = "default"
-    url: str = Field(description="The instance, as in https://erp.example.com/MyStoreInstance")
-    endpoint: str = Field("Default", pattern=r"^[A-Za-z0-9_.-]+$")
-    version: str = Field(pattern=r"^[0-9]+(\.[0-9]+)*$", description="Of the endpoint, as in 20.200.001")
-    tenant: str
-    username: str
-    password: SecretStr
-    client_id: str = Field(pattern=r"^[^@]+@.+$", description="As the form shows it: GUID@tenant")
-    client_secret: SecretStr
-    ca_file: Path | None = Field(None, description="Certificates to trust, where the system's are not enough")
-    max_sessions: int = Field(1, ge=1, le=100, description="API sessions that the license allows us")
-    max_per_minute: int = Field(50, ge=0, description="Requests a minute that it allows us; 0: no limit")
-    session_seconds: float = Field(
-        3600, gt=0, description="How long the ERP keeps a session that nobody closes"
-    )
-    idle_seconds: float = Field(60, ge=0, description="Sign out a session that nobody has used for so long")
-    exchange_seconds: float = Field(120, gt=0, description="Longest exchange for records, body included")
-    file_seconds: float = Field(1800, gt=0, description="Longest exchange for a file, body included")
-    max_answer_mib: int = Field(64, ge=1, description="Largest body that is read into memory")
-
-    @field_validator("url")
-    @classmethod
-    def _https_origin_and_site(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme != "https" or not parts.hostname or parts.port == 0:
-            raise ValueError("must begin with https:// and a host; OAuth needs TLS")
-        if parts.username or parts.password or parts.query or parts.fragment:
-            raise ValueError("must be the instance's address alone: https://host/site")
-        return value.rstrip("/")
-
-    @field_validator("max_per_minute")
-    @classmethod
-    def _enough_to_sign_in(cls, value: int) -> int:
-        if value == 1:
-            raise ValueError("must be 0 (no limit) or at least 2: signing in is a request too")
-        return value
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_secret_files(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            return given
-        values = dict(given)
-        for name in ("password", "client_secret"):
-            path = values.pop(f"{name}_file", None)
-            if path is not None and name not in values:
-                values[name] = _secret_in(Path(path), name)
-        return values
-
-    def fingerprint(self, key: bytes) -> str:
-        """A mark that changes with the credentials and, without the key, tells nothing of them."""
-        told = (self.url, self.tenant, self.username, self.client_id)
-        secret = (self.password.get_secret_value(), self.client_secret.get_secret_value())
-        return hmac.new(key, "\0".join(told + secret).encode(), hashlib.sha256).hexdigest()[:32]
-
-
-def _secret_in(path: Path, name: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise ValueError(f"{name}_file {path} cannot be read: {reason}") from None
-
-
 class Settings(BaseSettings):
     """Everything that a process of ours reads from outside."""
 
@@ -130,6 +62,7 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
+    licenses: dict[str, License] = Field(default_factory=dict)
     connections: dict[str, Connection] = Field(default_factory=dict)
     var: Path = Field(Path("var"), description="Where the private store, its key, blobs and locks are kept")
     store_url: SecretStr | None = Field(None, description="redis:// or rediss:// of a store; absent: our own")
@@ -150,9 +83,9 @@ class Settings(BaseSettings):
         """The environment wins over the file."""
         return init_settings, env_settings, InitSettingsSource(settings_cls, _connections_file())
 
-    @field_validator("connections", mode="before")
+    @field_validator("licenses", "connections", mode="before")
     @classmethod
-    def _name_each_connection(cls, given: Any) -> Any:
+    def _name_each(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
         return {
@@ -166,6 +99,12 @@ class Settings(BaseSettings):
         if value and urlsplit(value.get_secret_value()).scheme not in schemes:
             raise ValueError(f"must begin with {', '.join(f'{scheme}://' for scheme in schemes)}")
         return value
+
+    @model_validator(mode="after")
+    def _one_license_each(self) -> Settings:
+        for connection in self.connections.values():
+            require_one_license(connection, self.licenses)
+        return self
 
     @classmethod
     def load(cls) -> Settings:
@@ -184,6 +123,16 @@ class Settings(BaseSettings):
             raise ConnectionUnknown(
                 f"there is no connection {name!r}; there is {known}", "connection"
             ) from None
+
+    def license_of(self, connection: Connection) -> License:
+        """The license that a connection spends, as the file has it."""
+        if connection.license:
+            return self.licenses[connection.license]
+        return License(
+            name=connection.name,
+            max_sessions=connection.max_sessions,
+            max_per_minute=connection.max_per_minute,
+        )
 
     @property
     def blob_directory(self) -> Path:
@@ -238,6 +187,26 @@ class Settings(BaseSettings):
             raise Misconfigured(message, "store_keys") from None
 
 
+def require_one_license(connection: Connection, licenses: Mapping[str, License]) -> None:
+    """Raise Misconfigured where a connection's license is not there, or is told in two places."""
+    where, named = f"connections.{connection.name}", connection.license
+    if named is None and connection.name in licenses:
+        message = (
+            f"a connection of that name has a license of its own: give the table another name, or write "
+            f'license = "{connection.name}" into [{where}]'
+        )
+        raise Misconfigured(message, f"licenses.{connection.name}")
+    if named is None:
+        return
+    if named not in licenses:
+        known = ", ".join(sorted(licenses)) or "none"
+        raise Misconfigured(f"there is no table [licenses.{named}]; there is {known}", f"{where}.license")
+    for limit in ("max_sessions", "max_per_minute"):
+        if limit in connection.model_fields_set:
+            message = f"the limits of a shared license belong to its table: move it to [licenses.{named}]"
+            raise Misconfigured(message, f"{where}.{limit}")
+
+
 def misconfigured(error: ValidationError) -> Misconfigured:
     """The first thing wrong with settings, and which of them it is."""
     first = error.errors(include_url=False, include_input=False)[0]
@@ -267,4 +236,4 @@ def _connections_file() -> dict[str, Any]:
     )
     if inline and mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise Misconfigured(f"it holds secrets that others may read: chmod 600 {path}", str(path))
-    return {"connections": connections} if connections is not None else {}
+    return {name: content[name] for name in ("licenses", "connections") if name in content}

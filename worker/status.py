@@ -1,111 +1,174 @@
-"""The fleet at one moment: who works on which lane, what waits, where the jobs and the ERP's sessions are.
+"""acuworker status: the fleet as tables, for machines, or again and again on a terminal.
 
-Looking opens, lends and closes no session. Raises StoreUnavailable where the store or the broker does not answer.
+The first line says how the fleet is and why, the exit status too: a monitor needs nothing else. A store or a broker
+that does not answer is a fleet of which nothing is known: critical.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
 
-import redis
-from kombu.connection import Connection as Broker
-from kombu.exceptions import OperationalError
-from rich.console import Group
+import msgspec
+from pydantic import BaseModel
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
-from worker.celery import app
-from worker.client import WAY_OUT
-from worker.erp.gateway import Gateway
-from worker.erp.sessions import SlotView
-from worker.errors import StoreUnavailable
+from worker.erp.budget import BudgetView
+from worker.erp.overview import SlotView
+from worker.erp.slots import State as SlotState
+from worker.errors import WorkerError
+from worker.fleet import Fleet, Level, Verdict, Work, judge, look
 from worker.job import Lane
-from worker.jobstore import JobStore, State
+from worker.jobstore import State
 from worker.settings import Settings
 
-ANSWER_SECONDS = 1.0
-"""How long workers are given to answer; one that is busy answers all the same."""
+LOOK_SECONDS = 2.0
+
+STYLES = {Level.OK: "bold green", Level.WARNING: "bold yellow", Level.CRITICAL: "bold red"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Fleet:
-    """What there is to see: worker nodes and queued messages by lane, jobs by state, slots."""
-
-    nodes: Mapping[Lane, Sequence[str]]
-    queued: Mapping[Lane, int]
-    jobs: Mapping[State, int]
-    slots: Sequence[SlotView]
-
-    @property
-    def healthy(self) -> bool:
-        """Whether every lane has a worker."""
-        return all(self.nodes[lane] for lane in Lane)
+def show(console: Console, *, as_json: bool) -> Level:
+    """Print the fleet as it is now; how it is."""
+    fleet, verdict = seen()
+    if as_json:
+        console.out(document(fleet, verdict), highlight=False)
+    else:
+        console.print(_headline(verdict), soft_wrap=True)
+        if fleet:
+            console.print(report(fleet))
+    return verdict.level
 
 
-def look(settings: Settings) -> Fleet:
-    """The fleet as it is now."""
-    with _answering(), redis.Redis.from_url(settings.store) as store:
-        return Fleet(
-            nodes=nodes_by_lane(app.control.inspect(timeout=ANSWER_SECONDS).active_queues() or {}),
-            queued=_queued(),
-            jobs=JobStore(store).counts(),
-            slots=Gateway(settings, store, "status").sessions(),
-        )
+def watch(console: Console) -> Level:
+    """Show the fleet every few seconds until somebody interrupts; how it was at last."""
+    verdict = Verdict(level=Level.OK, reasons=())
+    with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as live:
+        while True:
+            fleet, verdict = seen()
+            tables: list[RenderableType] = [report(fleet)] if fleet else []
+            live.update(Group(_headline(verdict), *tables), refresh=True)
+            time.sleep(LOOK_SECONDS)
+    return verdict.level
 
 
-@contextmanager
-def _answering() -> Iterator[None]:
+def seen() -> tuple[Fleet | None, Verdict]:
+    """The fleet, if it can be seen, and how it is."""
     try:
-        yield
-    except (redis.RedisError, OperationalError, OSError) as error:
-        raise StoreUnavailable(f"the store or the broker does not answer ({error}): {WAY_OUT}") from None
+        fleet = look(Settings.load())
+    except WorkerError as error:
+        return None, Verdict(level=Level.CRITICAL, reasons=[str(error)])
+    return fleet, judge(fleet)
 
 
-def nodes_by_lane(queues: Mapping[str, Sequence[Mapping[str, object]]]) -> dict[Lane, list[str]]:
-    """The nodes that serve each lane, from what each says of its queues."""
-    return {
-        lane: sorted(
-            node for node, served in queues.items() if lane.queue in {queue["name"] for queue in served}
-        )
-        for lane in Lane
+def _headline(verdict: Verdict) -> Text:
+    level, _, rest = verdict.line.partition(":")
+    return Text.assemble((level, STYLES[verdict.level]), ":", rest)
+
+
+def document(fleet: Fleet | None, verdict: Verdict) -> str:
+    """All of it as JSON."""
+    told = {
+        "status": verdict.level.name.lower(),
+        "exit_status": int(verdict.level),
+        "reasons": verdict.reasons,
     }
+    text = msgspec.json.encode({**told, "fleet": fleet}, enc_hook=_plain)
+    return msgspec.json.format(text, indent=2).decode()
 
 
-def _queued() -> dict[Lane, int]:
-    with app.connection_for_read() as broker:
-        return {lane: _length(broker, lane.queue) for lane in Lane}
-
-
-def _length(broker: Broker, queue: str) -> int:
-    try:
-        return int(broker.channel().queue_declare(queue=queue, passive=True).message_count)
-    except broker.channel_errors:
-        # Redis has no queue that is empty.
-        return 0
+def _plain(value: Any) -> Any:
+    """What JSON has no form for: an error that bars a connection, the limits of a license."""
+    match value:
+        case WorkerError():
+            return {"code": value.code, "message": value.message}
+        case BaseModel():
+            return value.model_dump(mode="json")
+    raise NotImplementedError(type(value))
 
 
 def report(fleet: Fleet) -> Group:
     """The fleet as tables."""
-    return Group(_lanes(fleet), _jobs(fleet), _slots(fleet))
+    slots = [slot for license_ in fleet.licenses for slot in license_.slots]
+    notes = [str(difference) for license_ in fleet.licenses for difference in license_.differences]
+    parts = [_lanes(fleet), _work(fleet.work), _licenses(fleet), slot_table(slots), _logins(fleet)]
+    ended = ", ".join(f"{fleet.jobs.get(state, 0):,} {state}" for state in (State.DONE, State.FAILED))
+    return Group(
+        *(part for part in parts if part.row_count), f"jobs of the last week: {ended}", *map(Text, notes)
+    )
 
 
 def _lanes(fleet: Fleet) -> Table:
-    table = Table("lane", "queued", "workers")
+    table = Table("lane", "messages", "workers")
     for lane in Lane:
-        workers = ", ".join(fleet.nodes[lane]) or "[red]none: run acuworker up[/]"
-        table.add_row(lane, f"{fleet.queued[lane]:,}", workers)
+        workers = ", ".join(worker.owner for worker in fleet.serving(lane)) or "none: run acuworker up"
+        table.add_row(
+            lane, f"{fleet.queued[lane]:,}", Text(workers, style="" if fleet.serving(lane) else "red")
+        )
     return table
 
 
-def _jobs(fleet: Fleet) -> Table:
-    table = Table(*(f"jobs {state}" for state in State))
-    table.add_row(*(f"{fleet.jobs.get(state, 0):,}" for state in State))
+def _work(work: Sequence[Work]) -> Table:
+    table = Table("connection", "lane", "waiting", "running", "oldest wait", "for a session", "jobs wait for")
+    for each in work:
+        reasons = "; ".join(
+            f"{stand.count:,} {stand.waiting_state}: {stand.reason}" for stand in each.reasons
+        )
+        exchanges = f"{each.exchanges:,}, {span(each.exchange_longest)}" if each.exchanges else "0"
+        waiting, running = f"{each.waiting:,}", f"{each.running:,}"
+        table.add_row(
+            each.connection, each.lane, waiting, running, span(each.longest), exchanges, Text(reasons)
+        )
     return table
 
 
-def _slots(fleet: Fleet) -> Table:
-    table = Table("connection", "session", "state", "in use")
-    for slot in fleet.slots:
-        table.add_row(slot.connection, str(slot.slot), slot.state, "yes" if slot.lent else "no")
+def _licenses(fleet: Fleet) -> Table:
+    table = Table("license", "sessions", "requests in 60 s", "of", "cut")
+    for license_ in fleet.licenses:
+        minute, limits = fleet.minutes[license_.name], license_.in_force or license_.filed
+        used = sum(slot.state is not SlotState.FREE for slot in license_.slots)
+        sessions = f"{used} of {limits.max_sessions}"
+        most = f"{minute.limit:,}" if limits.max_per_minute else "no limit"
+        table.add_row(license_.name, sessions, f"{minute.arrivals:,}", most, why_cut(minute))
     return table
+
+
+def why_cut(minute: BudgetView) -> str:
+    """Why fewer requests are made than the license allows, if so."""
+    if minute.cut_seconds is None:
+        return ""
+    late = f"answers were {minute.late_seconds:.2f} s later than usual"
+    return f"from {minute.configured:,}, for {span(minute.cut_seconds)}: others spend it, as {late}"
+
+
+def slot_table(slots: Sequence[SlotView]) -> Table:
+    """The sessions of licenses, a slot each."""
+    table = Table("license", "slot", "connection", "state", "open for", "ends in", "at it")
+    for slot in slots:
+        state = "lent" if slot.lent else str(slot.state)
+        times = span(slot.open_seconds), span(slot.seconds)
+        table.add_row(slot.license, str(slot.slot), slot.connection, state, *times, Text(slot.holder))
+    return table
+
+
+def _logins(fleet: Fleet) -> Table:
+    table = Table("connection", "login", "days left", "in use")
+    for name, logins in fleet.logins.items():
+        for login in logins:
+            days = Text(f"{login.days_left:.1f}", style="yellow" if login.is_ending else "")
+            table.add_row(name, login.id, days, "yes" if login.used else "no")
+    return table
+
+
+def span(seconds: float | None) -> str:
+    """Seconds, as people say them."""
+    if seconds is None:
+        return ""
+    for size, name, part, parts in ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {name} {seconds % size // part:.0f} {parts}"
+    return f"{seconds:.0f} s"

@@ -226,8 +226,11 @@ def worker_command(lane: Lane, threads: int, mark: str) -> tuple[str, ...]:
 
 def threads(settings: Settings) -> int:
     """Jobs that a worker takes at once: enough for every session that the licenses allow."""
-    sessions = sum(connection.max_sessions for connection in settings.connections.values())
-    return max(FEWEST_THREADS, sessions)
+    licenses = {
+        connection.license or name: settings.license_of(connection)
+        for name, connection in settings.connections.items()
+    }
+    return max(FEWEST_THREADS, sum(license.max_sessions for license in licenses.values()))
 
 
 @contextmanager

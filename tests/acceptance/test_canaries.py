@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import cast
@@ -12,6 +13,7 @@ import redis
 from tests.erp_floor import connection_to
 from tests.installation import Installation, Service, eventually, install
 from tests.sandbox_process import Sandbox
+from worker.erp.signin import Grant
 from worker.errors import WorkerError
 
 ENTITY = "/MyStoreInstance/entity/Default"
@@ -37,12 +39,16 @@ FAULTS: list[dict[str, object]] = [
 ]
 
 
-def _token(installation: Installation) -> str:
-    """The access token in the store, decrypted with the installation's key."""
+def _secrets_of_the_session(installation: Installation) -> set[str]:
+    """The tokens and the cookie in the store, decrypted with the installation's key."""
     with redis.Redis.from_url(installation.settings.store) as store:
-        kept = cast(bytes | None, store.hget("acuworker:default:slot:1", "token"))
+        kept = cast(bytes | None, store.hget("acuworker:{default}:slot:1", "grant"))
     assert kept is not None
-    return installation.settings.cipher().decrypt(kept).decode()
+    grant = Grant.loads(installation.settings.cipher().decrypt(kept).decode())
+    secrets = [secret.get_secret_value() for secret in (grant.token, grant.refresh, grant.cookies) if secret]
+    cookie = re.search(r"ASP.NET_SessionId=([^;]+)", secrets.pop())
+    assert cookie is not None
+    return {*secrets, cookie[1]}
 
 
 def _everything_in(store_url: str) -> bytes:
@@ -68,23 +74,23 @@ def _ends(service: Service, job: object) -> str:
 
 
 def test_no_sink_holds_a_secret(sandbox: Sandbox) -> None:
-    """Password, client secret and tokens are in no log at debug, result, store, file, process list or error text."""
-    connection = connection_to(sandbox, max_per_minute=0)
+    """Password, client secret, tokens, cookies: in no log at debug, result, store, file, process list or error text."""
+    connection = connection_to(sandbox, scope="api offline_access api:concurrent_access")
     with install(default=connection) as installation, installation.service() as service:
         worker = installation.start_worker()
         told = [_ends(service, job) for job in [*GOOD, *BAD]]
-        tokens = {_token(installation)}
+        secrets = _secrets_of_the_session(installation)
         processes = _command_lines()
         sandbox.control("revoke-tokens")
         told += [_ends(service, GOOD[0])]
-        tokens.add(_token(installation))
+        secrets |= _secrets_of_the_session(installation)
         for fault in FAULTS:
             sandbox.control("faults", {"path": ENTITY, **fault})
             told.append(_ends(service, GOOD[0]))
         stored = _everything_in(installation.settings.store)
         worker.stop()
-        assert len(tokens) == 2
-        canaries = {sandbox.password, sandbox.client_secret, *tokens}
+        assert len(secrets) == 6
+        canaries = {sandbox.password, sandbox.client_secret, *secrets}
         sinks = {"results": "".join(told).encode(), "processes": processes, "store": stored}
         for path in installation.directory.rglob("*"):
             if path.is_file() and path.name != "connections.toml":

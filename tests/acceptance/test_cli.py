@@ -109,33 +109,78 @@ def test_a_job_that_has_not_ended_has_no_result(shell: CommandLine) -> None:
     job_id = shell.run("submit", *ORDERS).out.strip()
     done = shell.run("result", job_id)
     assert (done.status, done.out) == (1, "")
-    assert f"the job {job_id} has not ended" in done.err
+    assert f"the job {job_id} has not ended: it is accepted" in done.err
 
 
 def test_status_tells_who_works_and_what_waits(installation: Installation, shell: CommandLine) -> None:
-    """Without workers status fails and shows the queue; with them it succeeds and shows nodes, jobs, sessions."""
+    """Without workers status is critical and shows what waits; with them it is well, and shows who and what."""
     job_id = shell.run("submit", *ORDERS, "--lane", "bulk").out.strip()
     before = shell.run("status")
-    assert before.status == 1
-    bulk = next(line for line in before.out.splitlines() if "bulk" in line)
-    assert [cell.strip() for cell in bulk.split("│")[1:4]] == ["bulk", "1", "none: run acuworker up"]
-    installation.start_worker()
+    assert (before.status, before.out.splitlines()[0]) == (2, "CRITICAL: no worker runs: run acuworker up")
+    told = json.loads(shell.run("status", "--json").out)["fleet"]
+    assert (told["queued"]["bulk"], [work["waiting"] for work in told["work"]]) == (1, [0, 1])
+    worker = installation.start_worker()
     assert shell.run("result", job_id, "--wait").status == 0
     after = shell.run("status")
     assert after.status == 0, after.out
-    bulk = next(line for line in after.out.splitlines() if "bulk" in line)
-    assert [cell.strip() for cell in bulk.split("│")[1:3]] == ["bulk", "0"]
+    assert after.out.startswith("OK: 1 worker, 0 jobs waiting, 0 running")
     assert "open" in after.out
+    assert worker.stop() == 0
+    assert shell.run("status").status == 2
+
+
+def test_a_worker_for_one_lane_is_a_warning(installation: Installation, shell: CommandLine) -> None:
+    """A lane that no worker serves is a warning, with its name."""
+    installation.start_worker("-Q", "acumatica.bulk")
+    done = shell.run("status")
+    assert done.status == 1
+    assert done.out.splitlines()[0] == "WARNING: no worker serves the lane interactive"
+
+
+def test_a_fleet_is_halted_and_goes_on(installation: Installation, shell: CommandLine) -> None:
+    """Jobs of a paused connection wait and say so, to status and to who asks for the result; then they are done."""
+    installation.start_worker()
+    assert shell.run("pause", "default", "--reason", "upgrade").status == 0
+    job_id = shell.run("submit", *ORDERS, "--lane", "bulk").out.strip()
+
+    def waiting() -> None:
+        assert "it is waiting_for_resume: connection 'default' is paused" in shell.run("result", job_id).err
+
+    eventually(waiting, AssertionError)
+    paused = shell.run("status")
+    assert paused.status == 1
+    assert "upgrade): acuworker resume default" in paused.out.splitlines()[0]
+    assert shell.run("resume", "default").status == 0
+    assert shell.run("result", job_id, "--wait").status == 0
+
+
+def test_limits_of_a_running_fleet_are_changed(
+    sandbox: Sandbox, installation: Installation, shell: CommandLine
+) -> None:
+    """A limit that is set counts for the workers that run: with two sessions allowed, two jobs go at once."""
+    sandbox.control(
+        "faults", {"kind": "delay", "path": "/MyStoreInstance/entity", "times": 40, "seconds": 0.3}
+    )
+    installation.start_worker()
+    assert shell.run("license", "set", "default", "max_sessions=2").status == 0
+    for job_id in [shell.run("submit", *ORDERS, "--page-size", 1).out.strip() for _ in range(2)]:
+        assert shell.run("result", job_id, "--wait").status == 0
+    tally = sandbox.tally()
+    assert (tally["peak_sessions"], tally["peak_in_flight"]) == (2, 2)
 
 
 def test_without_a_store_every_command_says_so(installation: Installation, shell: CommandLine) -> None:
-    """With the store gone submit, result and status end with one line, and queue nothing."""
+    """With the store gone submit and result end with one line, and queue nothing; status is critical."""
     with installation.without_store(signal.SIGKILL):
-        for arguments in (("submit", *ORDERS), ("result", "x"), ("status",)):
+        for arguments in (("submit", *ORDERS), ("result", "x"), ("sessions", "list")):
             done = shell.run(*arguments)
             assert (done.status, done.out) == (1, "")
             assert done.err.startswith("error: ")
             assert len(done.err.splitlines()) == 1
+        unknown = shell.run("status")
+        assert (unknown.status, unknown.err) == (2, "")
+        assert unknown.out.startswith("CRITICAL: the store does not answer")
+        assert len(unknown.out.splitlines()) == 1
     assert installation.queued() == 0
 
 

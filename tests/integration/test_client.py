@@ -18,13 +18,14 @@ from worker.client import Client
 from worker.errors import (
     FilterInvalid,
     FilterRefused,
+    JobUnfinished,
     JobUnknown,
     ParameterInvalid,
+    SignInRefused,
     StoreUnavailable,
-    Waiting,
     WorkerError,
 )
-from worker.job import Cost, Job, Lane, Result
+from worker.job import Cost, Job, Lane, Result, Spent
 from worker.jobstore import Attempt, JobStore, State
 from worker.settings import Settings
 
@@ -90,8 +91,17 @@ def test_a_failed_jobs_error_is_raised(installation: Installation, client: Clien
 
 def test_a_job_that_has_not_ended_says_so(client: Client) -> None:
     """Asked too early for a result, the client says where the job is."""
-    with pytest.raises(Waiting, match="accepted"):
+    with pytest.raises(JobUnfinished, match="has not ended: it is accepted"):
         client.result(client.submit(JOB), timeout=0.1)
+
+
+def test_a_job_that_waits_says_for_what(installation: Installation, client: Client) -> None:
+    """Asked for the result of a job that waits, the client says for what."""
+    job_id = client.submit(JOB)
+    jobs = installation.jobs()
+    jobs.put_off(begun(jobs, job_id), 1, SignInRefused("wrong password"), Spent())
+    with pytest.raises(JobUnfinished, match="it is waiting_for_credentials: wrong password"):
+        client.result(job_id)
 
 
 def test_an_unknown_job_is_named(client: Client) -> None:

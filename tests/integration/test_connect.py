@@ -94,6 +94,7 @@ def test_connect_asks_for_what_it_needs(shell: CommandLine, sandbox: Sandbox) ->
             "client_secret": sandbox.client_secret,
             "max_sessions": 1,
             "max_per_minute": 0,
+            "user_branch": "82",
         }
     }
     assert stat.S_IMODE((shell.directory / "connections.toml").stat().st_mode) == 0o600
@@ -152,6 +153,9 @@ def test_connect_needs_no_terminal(shell: CommandLine, sandbox: Sandbox) -> None
         ({"--ca-file": "/nowhere.pem"}, "ca_file /nowhere.pem cannot be read"),
         ({"--ca-file": "", "--trust": "AB:CD"}, "the certificate's SHA-256 is not the one given"),
         ({"--password-file": "/nowhere"}, "password_file /nowhere cannot be read"),
+        ({"--scope": "offline_access"}, "scope: must be api, alone or with any of"),
+        ({"--sign-in": "cookie", "ACUWORKER_PASSWORD": "wrong"}, "the user name or password is wrong"),
+        ({"--sign-in": "cookie", "--tenant": "Other"}, "the site has no tenant 'Other'"),
     ],
 )
 def test_a_failure_is_one_line_and_saves_nothing(
@@ -168,6 +172,56 @@ def test_a_failure_is_one_line_and_saves_nothing(
     tally = sandbox.tally()
     assert tally["open_sessions"] == 0
     assert tally["sign_ins"] + tally["refused_sign_ins"] <= 1
+
+
+COOKIE = {"--sign-in": "cookie", "--client-id": "", "--branch": "MYSTORE"}
+
+
+def test_connect_by_cookies(shell: CommandLine, sandbox: Sandbox) -> None:
+    """A cookie connection needs no application; when it becomes another kind, its own settings go."""
+    done = connect(shell, sandbox, COOKIE)
+    assert (done.status, done.err) == (0, "")
+    kept = saved(shell)["default"]
+    assert (kept["sign_in"], kept["branch"], kept["user_branch"]) == ("cookie", "MYSTORE", "82")
+    assert not {"client_id", "client_secret", "scope"} & kept.keys()
+    assert sandbox.tally()["open_sessions"] == 0
+    done = connect(shell, sandbox, {"--sign-in": "password"})
+    assert (done.status, done.err) == (0, "")
+    kept = saved(shell)["default"]
+    assert kept["sign_in"] == "password"
+    assert "branch" not in kept
+    assert kept["client_id"] == sandbox.client_id
+
+
+def test_connect_in_the_clear(shell: CommandLine) -> None:
+    """Plain http is taken for cookies that ask for it, and is kept in mind when connect is run again."""
+    with start_sandbox("--control", "--plain-http") as sandbox:
+        done = connect(shell, sandbox, COOKIE | {"--ca-file": ""})
+        assert done.status == 1
+        assert "url: must begin with https://" in done.err
+        given = options(sandbox, COOKIE | {"--ca-file": ""})
+        password = {"ACUWORKER_PASSWORD": sandbox.password}
+        for options_ in ([*given, "--plaintext"], given):
+            done = shell.run("connect", *options_, **password)
+            assert (done.status, done.err) == (0, "")
+            kept = saved(shell)["default"]
+            assert (kept["plaintext"], kept["url"]) == (True, sandbox.url)
+        assert sandbox.tally()["open_sessions"] == 0
+
+
+def test_connect_to_a_shared_license(shell: CommandLine, sandbox: Sandbox) -> None:
+    """A license that connections share is named in place of limits, which are not asked for; it must be there."""
+    shared = {"--license": "erp", "--max-sessions": "", "--max-per-minute": ""}
+    done = connect(shell, sandbox, shared)
+    assert done.status == 1
+    assert "license: " in done.err
+    assert "write [licenses.erp], with max_sessions and max_per_minute" in done.err
+    (shell.directory / "connections.toml").write_text("[licenses.erp]\nmax_sessions = 2\n")
+    done = connect(shell, sandbox, shared)
+    assert (done.status, done.err) == (0, "")
+    kept = saved(shell)["default"]
+    assert kept["license"] == "erp"
+    assert not {"max_sessions", "max_per_minute"} & kept.keys()
 
 
 def test_an_address_that_is_no_instance_is_said(shell: CommandLine, sandbox: Sandbox) -> None:

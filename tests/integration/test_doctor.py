@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
+import re
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+import redis
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
-from tests.command_line import CommandLine
+from tests.command_line import CommandLine, shell_for
 from tests.erp_floor import Floors, connection_to, erp_of, settings_for
+from tests.installation import eventually
 from tests.sandbox_process import Sandbox
-from worker import connections
+from worker.bootsteps import Heartbeat
 from worker.erp.gateway import Gateway
+from worker.erp.logins import Logins
+from worker.erp.signin import Grant
 from worker.errors import SignInRefused
-from worker.job import Query
+from worker.job import Lane, Query
 from worker.settings import Connection
 
 KEY = Fernet.generate_key()
 CUSTOMER = Query(entity="Customer")
-
-
-def shell_for(directory: Path, connection: Connection, **environment: str) -> CommandLine:
-    """A directory with a connection to the sandbox, its secrets beside it."""
-    told = connection.model_dump(mode="json", exclude={"name"}, exclude_none=True)
-    told["password"] = connection.password.get_secret_value()
-    told["client_secret"] = connection.client_secret.get_secret_value()
-    connections.save(directory / "connections.toml", connection.name, told)
-    return CommandLine(directory, environment)
 
 
 @pytest.fixture
@@ -56,9 +55,21 @@ def gateway(connection: Connection, store_url: str, floors: Floors) -> Iterator[
     yield floors.start(settings_for(connection, store_url, KEY))
 
 
+@contextmanager
+def beating(gateway: Gateway) -> Iterator[None]:
+    """A worker that says that it lives."""
+    heartbeat = Heartbeat("test", 0.2, gateway.beat)
+    heartbeat.start()
+    try:
+        yield
+    finally:
+        heartbeat.stop()
+
+
 def verdicts(said: str) -> dict[str, str]:
     """What doctor found of each thing that it checked."""
-    return {line[:26].strip(): line[26:].split()[0] for line in said.splitlines()}
+    found = re.findall(r"^(.{30,}?) +(ok|FAILED|skipped) ", said, re.MULTILINE)
+    return {what.strip(): verdict for what, verdict in found}
 
 
 def test_all_is_well_without_a_store(sandbox: Sandbox, shell: CommandLine) -> None:
@@ -72,7 +83,7 @@ def test_all_is_well_without_a_store(sandbox: Sandbox, shell: CommandLine) -> No
         ("default: instance", "ok"),
         ("default: discovery", "ok"),
         ("default: sign-in", "ok"),
-        ("default: read", "ok"),
+        ("default: read Customer", "ok"),
         ("default: sign-out", "ok"),
     ]
     tally = sandbox.tally()
@@ -110,7 +121,7 @@ def test_a_read_that_fails_leaves_no_session(sandbox: Sandbox, shell: CommandLin
     """An entity that is not there is named, and the session is signed out all the same."""
     done = shell.run("doctor", "--entity", "Nothing")
     assert done.status == 1
-    assert verdicts(done.out)["default: read"] == "FAILED"
+    assert verdicts(done.out)["default: read Nothing"] == "FAILED"
     assert sandbox.tally()["open_sessions"] == 0
 
 
@@ -137,12 +148,38 @@ def test_settings_that_do_not_load_are_named(shell: CommandLine) -> None:
     assert "run acuworker connect" in done.out
 
 
-def test_a_store_that_was_named_must_answer(shell: CommandLine) -> None:
-    """A store that does not answer is a failure where it is somebody else's to start."""
+def test_a_store_that_was_named_must_answer(sandbox: Sandbox, shell: CommandLine) -> None:
+    """A store that is somebody else's to start is a failure; without it nobody signs in, as workers may have."""
     done = shell.run("doctor", ACUWORKER_STORE_URL=f"unix://{shell.directory}/none.sock")
     assert done.status == 1
-    assert verdicts(done.out)["store"] == "FAILED"
-    assert verdicts(done.out)["default: sign-out"] == "ok"
+    assert list(verdicts(done.out).items())[2:] == [
+        ("store", "FAILED"),
+        ("default: instance", "ok"),
+        ("default: discovery", "ok"),
+        ("default: session", "skipped"),
+    ]
+    assert sandbox.tally()["sign_ins"] == 0
+
+
+def test_a_store_that_cannot_write_is_named(
+    sandbox: Sandbox, fleet_shell: CommandLine, store_url: str
+) -> None:
+    """A store whose last attempt to write a file failed is a failure, whatever it still answers."""
+    with redis.Redis.from_url(store_url) as store:
+        # A directory stands where the snapshot is to be.
+        Path(store.config_get("dir")["dir"], "dump.rdb").mkdir()
+
+        def failed() -> None:
+            with suppress(redis.ResponseError):
+                store.bgsave()
+            assert store.info("persistence")["rdb_last_bgsave_status"] == "err"
+
+        eventually(failed, AssertionError)
+    done = fleet_shell.run("doctor")
+    assert done.status == 1
+    assert "it cannot write its snapshot: look for room and rights on its disk" in done.out
+    assert verdicts(done.out)["default: session"] == "skipped"
+    assert sandbox.tally()["sign_ins"] == 0
 
 
 def test_a_forgetful_store_is_hinted_at(fleet_shell: CommandLine) -> None:
@@ -155,15 +192,131 @@ def test_a_forgetful_store_is_hinted_at(fleet_shell: CommandLine) -> None:
 def test_a_session_that_the_workers_hold_is_used(
     sandbox: Sandbox, fleet_shell: CommandLine, gateway: Gateway
 ) -> None:
-    """Where the workers hold every session of the license, no other is opened, and theirs is left to them."""
+    """Where the workers have a session open it is used, no other is opened, and theirs is left to them."""
     erp_of(gateway).list(CUSTOMER, top=1)
-    gateway.beat()
     before = sandbox.tally()
+    with beating(gateway):
+        done = fleet_shell.run("doctor")
+    assert done.status == 0, done.out
+    assert "one that the workers have open" in done.out
+    after = sandbox.tally()
+    assert (after["peak_sessions"], after["sign_ins"], after["open_sessions"]) == (1, before["sign_ins"], 1)
+
+
+def test_a_doctor_and_a_worker_share_the_license(
+    sandbox: Sandbox, fleet_shell: CommandLine, gateway: Gateway
+) -> None:
+    """While a worker is at work on the only session, doctor waits for its turn, and no second one is opened."""
+    with beating(gateway), ThreadPoolExecutor(1) as threads:
+        stop = threading.Event()
+
+        def work() -> int:
+            done = 0
+            while not stop.is_set():
+                done += len(erp_of(gateway, Lane.BULK).list(CUSTOMER, top=1))
+            return done
+
+        working = threads.submit(work)
+        try:
+            done = fleet_shell.run("doctor", "--entity", "Customer", "--entity", "SalesOrder")
+        finally:
+            stop.set()
+        assert working.result() > 0
+    assert done.status == 0, done.out
+    assert sandbox.tally()["peak_sessions"] == 1
+
+
+def test_the_last_to_leave_signs_out(sandbox: Sandbox, fleet_shell: CommandLine) -> None:
+    """Where no worker runs, what doctor opened in the store's name is signed out, and its slot is free."""
     done = fleet_shell.run("doctor")
     assert done.status == 0, done.out
-    assert verdicts(done.out)["default: session"] == "ok"
-    after = sandbox.tally()
-    assert (after["peak_sessions"], after["sign_ins"]) == (1, before["sign_ins"])
+    assert list(verdicts(done.out))[-3:] == [
+        "default: session",
+        "default: read Customer",
+        "default: sign-out",
+    ]
+    assert "no session is left open" in done.out
+    tally = sandbox.tally()
+    assert (tally["sign_ins"], tally["open_sessions"]) == (1, 0)
+
+
+def test_a_license_without_a_free_session_says_why(
+    sandbox: Sandbox, fleet_shell: CommandLine, gateway: Gateway, store_url: str
+) -> None:
+    """Where no session can come in time, doctor does not wait for one, and says what would free one."""
+    erp_of(gateway).list(CUSTOMER, top=1)
+    with redis.Redis.from_url(store_url) as store:
+        store.hset("acuworker:{default}:slot:1", mapping={"state": "quarantine", "until": 10**13})
+    done = fleet_shell.run("doctor")
+    assert done.status == 1
+    assert "slot 1 is quarantine, for" in done.out
+    assert "acuworker sessions release default 1, where the ERP has closed it" in done.out
+
+
+def test_missing_rights_are_named_with_the_form(sandbox: Sandbox, fleet_shell: CommandLine) -> None:
+    """What the API user may not open is named with its form, and the others are read all the same."""
+    sandbox.control("rights", {"SalesOrder": False}, "PATCH")
+    done = fleet_shell.run("doctor", "--entity", "SalesOrder", "--entity", "Payment")
+    assert done.status == 1
+    found = verdicts(done.out)
+    assert (found["default: read SalesOrder"], found["default: read Payment"]) == ("FAILED", "ok")
+    assert "SO301000" in done.out
+
+
+@pytest.mark.parametrize("way", ["shell", "fleet_shell"])
+def test_login_limits_are_told_apart(
+    tmp_path: Path, sandbox: Sandbox, way: str, request: pytest.FixtureRequest
+) -> None:
+    """The license's limit and that of one user are told apart, with or without a store: each has its own way out."""
+    shell: CommandLine = request.getfixturevalue(way)
+    headers = {"Authorization": f"Bearer {sandbox.token()}"}
+    for limits, words in (
+        (
+            {"max_sessions": 0, "max_logins_per_user": 1},
+            "raise Max. Number of Concurrent API Logins in Users (SM201010)",
+        ),
+        ({"max_sessions": 1, "max_logins_per_user": 0}, "every API session of the ERP's license is taken"),
+    ):
+        sandbox.control("license", limits, "PATCH")
+        sandbox.http.get(f"{sandbox.url}/entity/Default/20.200.001/Customer?$top=1", headers=headers)
+        done = shell.run("doctor")
+        assert done.status == 1
+        assert words in done.out, done.out
+
+
+def test_limits_that_differ_are_shown(sandbox: Sandbox, fleet_shell: CommandLine) -> None:
+    """Limits that were changed for the running fleet are shown beside those of the file; that is no failure."""
+    fleet_shell.run("license", "set", "default", "max_sessions=2")
+    done = fleet_shell.run("doctor")
+    assert done.status == 0
+    assert (
+        "sessions: 2, requests a minute: no limit; license 'default': max_sessions is 1 in the file"
+        in done.out
+    )
+
+
+def test_a_paused_connection_is_said(sandbox: Sandbox, fleet_shell: CommandLine) -> None:
+    """A connection that an operator has paused is not signed in, and the way on is said."""
+    fleet_shell.run("pause", "default", "--reason", "upgrade")
+    done = fleet_shell.run("doctor")
+    assert (done.status, verdicts(done.out)["default: session"]) == (1, "FAILED")
+    assert "upgrade): acuworker resume default" in done.out
+    assert sandbox.tally()["sign_ins"] == 0
+
+
+def test_a_login_is_looked_for(tmp_path: Path, sandbox: Sandbox, store_url: str) -> None:
+    """A connection that a person signs in needs a login: without one the way out is said, with one its days."""
+    connection = connection_to(sandbox, sign_in="login")
+    told = {"ACUWORKER_STORE_URL": store_url, "ACUWORKER_STORE_KEYS": KEY.decode()}
+    shell = shell_for(tmp_path, connection, **told)
+    assert "nobody is signed in: acuworker login default" in shell.run("doctor").out
+    settings = settings_for(connection, store_url, KEY)
+    with redis.Redis.from_url(store_url) as store:
+        grant = Grant(token=SecretStr("t"), refresh=SecretStr("dead"), expires_in=60)
+        Logins(store, settings, connection).add(grant)
+        done = shell.run("doctor")
+    assert "1, and the first to end has 30 days left" in done.out
+    assert verdicts(done.out)["default: session"] == "FAILED"
 
 
 def test_a_success_lets_waiting_jobs_sign_in(

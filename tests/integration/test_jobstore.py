@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis
 
+from tests.store_process import contents
 from worker.errors import FilterRefused, JobInvalid, SignInRefused, StoreUnavailable
 from worker.job import Cost, Job, Lane, Result, Spent
-from worker.jobstore import Attempt, Elsewhere, Ended, JobStore, Overtaken, State, Superseded
+from worker.jobstore import Attempt, Elsewhere, Ended, JobStore, Overtaken, Present, State, Superseded
 
 JOB = Job(entity="SalesOrder", lane=Lane.BULK)
 RESULT = Result(
@@ -216,6 +217,80 @@ def test_jobs_are_counted_by_state(jobs: JobStore) -> None:
         State.DONE: 1,
         State.FAILED: 1,
     }
+
+
+def test_jobs_stand_by_lane_and_connection(jobs: JobStore) -> None:
+    """Jobs that have not ended are counted by lane, connection, state and what they wait for; ended ones are not."""
+    other = Job(entity="SalesOrder", connection="other", lane=Lane.INTERACTIVE)
+    jobs.accept("a", JOB)
+    jobs.accept("b", other)
+    begun(jobs, "c")
+    jobs.put_off(begun(jobs, "w"), 1, SignInRefused("wrong password"), Spent())
+    jobs.put_off(begun(jobs, "x"), 1, SignInRefused("wrong too"), Spent())
+    jobs.put_off(begun(jobs, "v"), 1, StoreUnavailable("no answer"), Spent())
+    jobs.finish(begun(jobs, "y"), RESULT)
+    jobs.refuse("z", JobInvalid("no"))
+    jobs.accept("gone", JOB)
+    jobs.withdraw("gone")
+    found = {
+        (stand.connection, stand.lane, stand.state, stand.waiting_state): stand for stand in jobs.standing()
+    }
+    assert {key: stand.count for key, stand in found.items()} == {
+        ("default", Lane.BULK, State.ACCEPTED, None): 1,
+        ("default", Lane.BULK, State.RUNNING, None): 1,
+        ("default", Lane.BULK, State.WAITING, "waiting_for_credentials"): 2,
+        ("default", Lane.BULK, State.WAITING, "waiting"): 1,
+        ("other", Lane.INTERACTIVE, State.ACCEPTED, None): 1,
+    }
+    refused = found[("default", Lane.BULK, State.WAITING, "waiting_for_credentials")]
+    assert refused.reason == "wrong password"
+    assert 0 <= refused.longest < 60
+
+
+def test_a_wait_lasts_until_a_job_gets_on(jobs: JobStore, store: redis.Redis) -> None:
+    """A job that is tried again and again has waited since it last got on, not since the last try."""
+    jobs.accept("j", JOB)
+    store.hincrbyfloat("acuworker:job:j", "idle_since", -1000)
+    jobs.put_off(begun(jobs), 1, SignInRefused("no"), Spent())
+    assert jobs.standing()[0].longest == pytest.approx(1000, abs=60)
+    attempt = begun(jobs, turn=1)
+    jobs.progress(attempt, 1, 500)
+    jobs.put_off(attempt, 2, SignInRefused("no"), Spent())
+    assert jobs.standing()[0].longest < 60
+
+
+def test_looking_at_jobs_changes_nothing(jobs: JobStore, store: redis.Redis) -> None:
+    """No key is written or removed by looking."""
+    jobs.accept("a", JOB)
+    jobs.put_off(begun(jobs, "w"), 1, SignInRefused("no"), Spent())
+    jobs.present("a@h/1", [Lane.BULK])
+    before = contents(store)
+    jobs.standing()
+    jobs.workers()
+    jobs.counts()
+    assert contents(store) == before
+
+
+def test_jobs_leave_nothing_behind_when_they_end(jobs: JobStore, store: redis.Redis) -> None:
+    """Of jobs that have ended only their rows, results and counts by state are kept."""
+    for number in range(3):
+        jobs.finish(begun(jobs, f"j{number}"), RESULT)
+    left = {key.decode().rstrip("012") for key in contents(store)}
+    assert left == {"acuworker:job:j", "acuworker:result:j", "acuworker:jobs:done"}
+
+
+def test_workers_are_known_for_as_long_as_they_say_so(jobs: JobStore, store: redis.Redis) -> None:
+    """A worker is there with its lanes until it ends, or has not been heard of for a while."""
+    jobs.present("b@h/2", [Lane.BULK])
+    jobs.present("a@h/1", list(Lane))
+    assert jobs.workers() == [
+        Present(owner="a@h/1", lanes=frozenset(Lane)),
+        Present(owner="b@h/2", lanes=frozenset([Lane.BULK])),
+    ]
+    jobs.absent("a@h/1", list(Lane))
+    assert [worker.owner for worker in jobs.workers()] == ["b@h/2"]
+    store.zincrby("acuworker:workers", -20, "b@h/2|bulk")
+    assert jobs.workers() == []
 
 
 def test_rows_of_ended_jobs_expire(jobs: JobStore, store: redis.Redis) -> None:

@@ -84,7 +84,6 @@ class Bench:
         self.settings = Settings(connections={"default": connection}, store_url=SecretStr(store_url))
         gateway = Gateway(self.settings, self.store, "worker-1")
         self.runner = Runner(
-            settings=self.settings,
             owner="worker-1",
             gateway=gateway,
             registry=Registry({FALLBACK: self.script}),

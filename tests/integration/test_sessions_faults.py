@@ -14,17 +14,35 @@ from tests.erp_floor import Floors, connection_to, erp_of, settings_for
 from tests.sandbox_process import Sandbox, start_sandbox
 from worker.erp.client import Erp
 from worker.erp.deadline import Deadline
-from worker.erp.store import Script, texts
+from worker.erp.license import LimitsInForce, sessions_script
+from worker.erp.store import Script
 from worker.erp.wire import Request, Wires
 from worker.errors import DeadlineExceeded, SignInRefused, Stopping, StoreUnavailable, WorkerError
 from worker.job import Query, Record
+from worker.settings import License
 
 ORDERS = Query(entity="SalesOrder", filter="CustomerID eq 'C000000003'", select=("OrderNbr",))
 TOKEN = "/MyStoreInstance/identity/connect/token"
 ENTITY = "/MyStoreInstance/entity/Default"
 LOGOUT = "/MyStoreInstance/entity/auth/logout"
-LICENSE = (1, 3_600_000, 15_000, 60_000, 4_000, 35_000, 15_000)
-"""Of a license of one session: count, quarantine, lease, busy, presence, intent, closing."""
+WORKER = {
+    "owner": "worker",
+    "alive_ms": 4000,
+    "closing_ms": 15_000,
+    "drain_ms": 60_000,
+    "connection": "default#1",
+}
+ASKER = {
+    "rank": 0,
+    "what": "SalesOrder",
+    "name": "default",
+    "fingerprint": "print",
+    "known": {"default#1": True},
+}
+OPENED = {
+    "name": "opened", "grant": "token", "expires_ms": 3_600_000, "renew_ms": 3_500_000, "gone_ms": 3_600_000,
+    "stays_ms": 0, "renewable": 0, "long": 0, "connection": "default#1", "busy_ms": 60_000,
+}  # fmt: skip
 
 
 def _orders(erp: Erp) -> list[Record]:
@@ -41,12 +59,30 @@ def _silent(store_url: str) -> str:
     return f"{store_url}?socket_timeout=2"
 
 
-def _slots(store_url: str) -> Script:
-    return Script(redis.Redis.from_url(store_url), "sessions.lua", "acuworker:default:")
+class Slots:
+    """The slots of a license of one session, asked without a pool."""
 
+    def __init__(self, store_url: str) -> None:
+        store = redis.Redis.from_url(store_url)
+        limits = LimitsInForce(store, License(name="default", max_sessions=1), 3600)
+        limits.join()
+        self._epoch = limits.epoch
+        self._script: Script = sessions_script(store, "default")
 
-def _ask(slots: Script, lease: str) -> list[str]:
-    return texts(slots("lease", lease, 0, lease, "worker", "print", *LICENSE))
+    def ask(self, lease: str) -> dict[str, Any]:
+        """Ask for a session."""
+        who = {"waiter": lease, "lease": lease, "job": lease, "epoch": self._epoch}
+        times = {"lease_ms": 15_000, "busy_ms": 60_000}
+        return dict(self._script("lease", **who, **times, **ASKER, **WORKER))
+
+    def tell(self, operation: str, **named: Any) -> Any:
+        """Tell something of the slot."""
+        return self._script(operation, slot=1, **(WORKER | named))
+
+    def send(self, generation: int) -> bool:
+        """Whether a sign-in may be sent."""
+        times = {"sign_in_ms": 30_000, "unknown_ms": 3_600_000}
+        return bool(self.tell("step", name="send", generation=generation, **times))
 
 
 def test_session_is_signed_out_when_the_store_went_away(store_url: str, floors: Floors) -> None:
@@ -96,7 +132,7 @@ def test_exchange_may_outlive_its_token(sandbox: Sandbox, store_url: str, floors
         first = threads.submit(_orders, erp_of(gateway))
         while sandbox.tally()["requests"] < 3:
             pass
-        redis.Redis.from_url(store_url).hset("acuworker:default:slot:1", "gone", 1)
+        redis.Redis.from_url(store_url).hset("acuworker:{default}:slot:1", "gone", 1)
         second = threads.submit(_orders, erp_of(gateway))
         wait([first])
         assert sandbox.tally()["sign_ins"] == 1
@@ -108,8 +144,9 @@ def test_dead_waiter_keeps_no_session_open(sandbox: Sandbox, store_url: str, flo
     gateway = floors.start(settings_for(connection_to(sandbox, idle_seconds=0), store_url))
     _orders(erp_of(gateway))
     store = redis.Redis.from_url(store_url)
-    store.zadd("acuworker:default:waiters", {"dead": 1})
-    store.zadd("acuworker:default:seen", {"dead": 1})
+    dead = f"000000000001|1|dead|0|{gateway.way('default').pool.member.mark}"
+    store.zadd("acuworker:{default}:waiters", {dead: 1})
+    store.zadd("acuworker:{default}:seen", {dead: 1})
     pause = threading.Event()
     for _ in range(100):
         gateway.beat()
@@ -139,11 +176,11 @@ def test_sign_in_finds_room_in_the_minute(store_url: str, floors: Floors) -> Non
     with start_sandbox("--control") as sandbox:
         gateway = floors.start(settings_for(connection_to(sandbox, max_per_minute=10), store_url))
         store = redis.Redis.from_url(store_url)
-        slot = "acuworker:default:slot:1"
+        slot = "acuworker:{default}:slot:1"
         store.hset(slot, mapping={"state": "quarantine", "until": 1 << 50})
         with ThreadPoolExecutor(14) as threads:
             jobs = [threads.submit(_orders, erp_of(gateway)) for _ in range(14)]
-            while store.zcard("acuworker:default:flying") < 9:
+            while store.zcard("acuworker:{default}:flying") < 9:
                 pass
             threading.Event().wait(0.3)  # for those that may not be in flight, and would be
             store.delete(slot)
@@ -161,14 +198,14 @@ def test_waiting_permit_stays_counted(sandbox: Sandbox, store_url: str, floors: 
     store = redis.Redis.from_url(store_url)
 
     def until() -> object:
-        return store.zrange("acuworker:default:flying", 0, 0, withscores=True)
+        return store.zrange("acuworker:{default}:flying", 0, 0, withscores=True)
 
     with gateway._budgets["default"].permit(erp_of(gateway)._caller, 1.0):
         before = until()
         threading.Event().wait(0.01)
         gateway.beat()
         assert until() != before
-    assert store.zcard("acuworker:default:flying") == 0
+    assert store.zcard("acuworker:{default}:flying") == 0
 
 
 def test_wrong_password_is_tried_once(sandbox: Sandbox, store_url: str, floors: Floors) -> None:
@@ -184,35 +221,43 @@ def test_wrong_password_is_tried_once(sandbox: Sandbox, store_url: str, floors: 
 
 def test_lost_answers_of_the_store_cost_nothing(store_url: str) -> None:
     """What the store gave and could not say, it gives again when asked again: an intent, a token, a loan."""
-    slots = _slots(store_url)
-    assert _ask(slots, "a") == _ask(slots, "a") == ["sign_in", "1", "1"]
-    assert slots("send", 1, 1, 30_000) == slots("send", 1, 1, 30_000) == 1
-    opened = ("opened", 1, 1, "token", 3_600_000, 3_600_000, "a", 15_000, 60_000)
-    assert texts(slots(*opened)) == texts(slots(*opened)) == ["use", "1", "1", "token"]
-    slots("release", 1, 1, "a")
-    assert _ask(slots, "b") == _ask(slots, "b") == ["use", "1", "1", "token"]
+    slots = Slots(store_url)
+    first = slots.ask("a")
+    assert first == slots.ask("a")
+    assert first["answer"] == "sign_in"
+    generation = first["generation"]
+    assert slots.send(generation)
+    assert slots.send(generation)
+    for _ in range(2):
+        told = slots.tell("opened", generation=generation, lease="a", lease_ms=15_000, **OPENED)
+        assert told == {"answer": "use"}
+    slots.tell("release", lease="a", answered=True, what="SalesOrder")
+    assert slots.ask("b") == slots.ask("b")
+    assert slots.ask("b")["grant"] == "token"
 
 
 def test_answer_that_never_came_is_withdrawn(store_url: str) -> None:
     """An intent or a loan that nobody heard of is free again at once."""
-    slots = _slots(store_url)
-    assert _ask(slots, "a")[0] == "sign_in"
-    assert _ask(slots, "b")[0] == "wait"
-    slots("withdraw", "a", 1)
-    assert _ask(slots, "b") == ["sign_in", "1", "2"]
-    assert slots("send", 1, 1, 30_000) == 0
+    slots = Slots(store_url)
+    first = slots.ask("a")
+    assert slots.ask("b")["answer"] == "wait"
+    slots.tell("withdraw", waiter="a", lease="a")
+    second = slots.ask("b")
+    assert (second["answer"], second["slot"]) == ("sign_in", 1)
+    assert second["generation"] > first["generation"]
+    assert not slots.send(first["generation"])
 
 
 def test_only_its_holder_loses_a_session(store_url: str) -> None:
     """A holder whose loan has expired cannot close the session under the next one."""
-    slots = _slots(store_url)
-    _ask(slots, "a")
-    slots("send", 1, 1, 30_000)
-    slots("opened", 1, 1, "token", 3_600_000, 3_600_000, "a", 1, 60_000)
+    slots = Slots(store_url)
+    generation = slots.ask("a")["generation"]
+    slots.send(generation)
+    slots.tell("opened", generation=generation, lease="a", lease_ms=1, **OPENED)
     threading.Event().wait(0.01)
-    assert _ask(slots, "b")[0] == "use"
-    assert texts(slots("lost", 1, 1, "a", "worker", 15_000)) == ["late"]
-    assert texts(slots("lost", 1, 1, "b", "worker", 15_000))[0] == "sign_out"
+    assert slots.ask("b")["answer"] == "use"
+    assert slots.tell("lost", lease="a") == {"answer": "late"}
+    assert slots.tell("lost", lease="b")["answer"] == "close"
 
 
 def test_stopping_during_a_sign_in(store_url: str, floors: Floors) -> None:
@@ -273,7 +318,7 @@ def test_changed_client_secret_frees_the_slot(sandbox: Sandbox, store_url: str, 
     sandbox.control("client", {"secret": "another"}, method="PATCH")
     gateway.close()
     assert sandbox.tally()["open_sessions"] == 0
-    assert [slot.state for slot in gateway.sessions()] == ["free"]
+    assert [slot.state for slot in gateway.way("default").pool.view()] == ["free"]
 
 
 @pytest.mark.parametrize(
@@ -287,7 +332,7 @@ def test_sign_in_of_unknown_outcome(
     gateway = floors.start(settings_for(connection_to(sandbox), store_url))
     with pytest.raises(WorkerError):
         _orders(erp_of(gateway, seconds=2))
-    assert [slot.state for slot in gateway.sessions()] == ["quarantine"]
+    assert [slot.state for slot in gateway.way("default").pool.view()] == ["quarantine"]
 
 
 def test_one_broken_connection_does_not_save_the_others(sandbox: Sandbox) -> None:

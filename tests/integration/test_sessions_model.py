@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from types import SimpleNamespace
@@ -26,13 +26,14 @@ from pydantic import SecretStr
 from tests.erp_floor import settings_for
 from tests.store_process import start_store
 from worker.erp import signin
-from worker.erp.budget import Budget
 from worker.erp.caller import Caller
+from worker.erp.closing import Closer
 from worker.erp.deadline import Deadline
+from worker.erp.license import LimitsInForce
 from worker.erp.sessions import SessionPool
 from worker.errors import ExchangeTimeout, SessionLost, StoreUnavailable, WorkerError
 from worker.job import Lane
-from worker.settings import Connection
+from worker.settings import Connection, License
 
 TOKEN_SECONDS = 3600.0
 FILE_SECONDS = 1800.0
@@ -110,6 +111,10 @@ class World:
             raise Killed
         return actor.lose
 
+    def step_here(self) -> bool:
+        """The same, unless this thread is nobody's in the model."""
+        return self.step() if hasattr(self._local, "actor") else False
+
     def move(self, actor: Actor, lose: bool = False) -> None:
         """Let a thread take one step."""
         actor.lose = lose
@@ -165,7 +170,7 @@ class Store:
         )
 
         def call(keys: list[str], args: list[Any]) -> Any:
-            lost = self._world.step()
+            lost = self._world.step_here()
             self._real.set("now", repr(self._world.now))
             answer = script(keys=keys, args=args)
             if lost:
@@ -191,9 +196,9 @@ def _wire(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
             raise ExchangeTimeout("lost")
         return signin.Grant(token=SecretStr(secret), expires_in=TOKEN_SECONDS)
 
-    def sign_out(wire: object, token: SecretStr, deadline: Deadline) -> None:
+    def sign_out(wire: object, grant: signin.Grant, deadline: Deadline) -> None:
         _arrive(world, deadline)
-        known = world.tokens[token.get_secret_value()]
+        known = world.tokens[_secret(grant)]
         if known.revoked or known.expires <= world.now:
             raise SessionLost("401")
         while known.busy_until > world.now and deadline.remaining() > 0:
@@ -205,17 +210,32 @@ def _wire(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
             raise ExchangeTimeout("lost")
 
     def revoke(
-        wire: object, connection: object, endpoints: object, token: SecretStr, deadline: Deadline
+        wire: object, connection: object, endpoints: object, grant: signin.Grant, deadline: Deadline
     ) -> None:
         _arrive(world, deadline)
-        world.tokens[token.get_secret_value()].revoked = True
+        world.tokens[_secret(grant)].revoked = True
 
-    endpoints = signin.Endpoints(token="", revocation="")
+    def drain(closer: Closer, grant: signin.Grant, deadline: Deadline) -> bool:
+        _arrive(world, deadline)
+        secret = _secret(grant)
+        while world.tokens[secret].busy_until > world.now and deadline.remaining() > 0:
+            world.step()
+        answered = deadline.remaining() > 0 and world.use(secret)
+        return answered and not world.step()
+
+    endpoints = signin.Endpoints()
     fake = SimpleNamespace(
         sign_in=sign_in, sign_out=sign_out, revoke=revoke, discover=lambda wire, deadline: endpoints
     )
-    monkeypatch.setattr("worker.erp.sessions.signin", fake)
+    for module in ("opening", "closing"):
+        monkeypatch.setattr(f"worker.erp.{module}.signin", fake)
+    monkeypatch.setattr(Closer, "_drain", drain)
     monkeypatch.setattr("worker.erp.deadline.time", SimpleNamespace(monotonic=lambda: world.now))
+
+
+def _secret(grant: signin.Grant) -> str:
+    assert grant.token is not None
+    return grant.token.get_secret_value()
 
 
 def _arrive(world: World, deadline: Deadline) -> None:
@@ -229,13 +249,15 @@ def _exchange(world: World, pool: SessionPool) -> None:
     caller = Caller(lane=Lane.BULK, deadline=Deadline(10 * TOKEN_SECONDS), job_id="job")
     with pool.lease(caller) as lease:
         _arrive(world, lease.send_by)
-        secret = lease.token.get_secret_value()
+        secret = _secret(lease.grant)
         if not world.use(secret):
+            lease.unanswered = False
             pool.lost(lease, SessionLost("401"))
             return
         # When the worker is killed or stands still, the ERP goes on with the request.
         world.tokens[secret].busy_until = world.now + FILE_SECONDS
         world.step()
+        lease.unanswered = False
         world.tokens[secret].busy_until = world.now
         world.pass_time(0)
 
@@ -264,14 +286,25 @@ def _world(limit: int, real: redis.Redis) -> Iterator[tuple[World, dict[str, Ses
     settings_ = settings_for(connection, "redis://unused")
     pools = {}
     for owner in ("a", "b", "c"):
-        stop = threading.Event()
-        pools[owner] = SessionPool(settings_, connection, store, Budget(store, connection, stop), owner, stop)
+        limits = LimitsInForce(
+            store, License(name="default", max_sessions=limit, max_per_minute=0), TOKEN_SECONDS
+        )
+        limits.join()
+        pools[owner] = SessionPool(
+            settings_, connection, store, limits, _no_budget(), owner, threading.Event()
+        )
     with pytest.MonkeyPatch.context() as patched, structlog.testing.capture_logs():
         _wire(world, patched)
         try:
             yield world, pools
         finally:
             world.end()
+
+
+def _no_budget() -> Any:
+    """A license without a minute: it is not what is looked at here."""
+    free = lambda *_: nullcontext(SimpleNamespace())  # noqa: E731
+    return SimpleNamespace(permit=free, sign_in_permit=free, exempt=free)
 
 
 def _let_run(world: World, actor: Actor, steps: int) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+import threading
 import tracemalloc
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,7 @@ from pydantic import SecretStr
 
 from tests.erp_floor import connection_to
 from tests.sandbox_process import Sandbox, start_sandbox
+from worker.erp import network
 from worker.erp.deadline import Deadline
 from worker.erp.wire import MIB, Request, Wire
 from worker.errors import (
@@ -20,8 +25,10 @@ from worker.errors import (
     CertificateUntrusted,
     ErpUnreachable,
     ExchangeTimeout,
+    Misconfigured,
     WorkerError,
 )
+from worker.settings import Connection
 
 ENTITY = "/MyStoreInstance/entity"
 VERSIONS = Request(method="GET", path="/entity")
@@ -125,5 +132,62 @@ def test_cookies_are_refused(sandbox: Sandbox) -> None:
 
 def test_token_is_in_no_repr() -> None:
     """Neither a token nor a form shows in the repr of a request."""
-    request = Request(method="POST", path="/", form={"password": "canary"}, token=SecretStr("canary"))
+    secret = {"password": "canary"}
+    request = Request(
+        method="POST",
+        path="/",
+        form=secret,
+        json=secret,
+        token=SecretStr("canary"),
+        cookies=SecretStr("canary"),
+    )
     assert "canary" not in repr(request)
+
+
+class _Near(BaseHTTPRequestHandler):
+    """An instance that speaks plain http."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing is said."""
+
+
+def _in_the_clear(port: int) -> Wire:
+    given = {"version": "1", "tenant": "T", "username": "u", "password": "canary", "sign_in": "cookie"}
+    return Wire(Connection.model_validate({**given, "url": f"http://localhost:{port}", "plaintext": True}))
+
+
+def test_plain_http_within_this_network() -> None:
+    """A connection that says so is spoken to in the clear where the other end is of this machine."""
+    with HTTPServer(("127.0.0.1", 0), _Near) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        with closing(_in_the_clear(server.server_port)) as wire:
+            assert wire.send(VERSIONS, Deadline(5)).body == b"{}"
+
+
+def test_plain_http_goes_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a name leads to a public address, it is refused once that is known, before a byte is sent."""
+    monkeypatch.setattr(network, "is_near", lambda address: False)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        wire = _in_the_clear(server.getsockname()[1])
+        told = r"localhost is at 127\.0\.0\.1, .* use https://"
+        with closing(wire), pytest.raises(Misconfigured, match=told):
+            wire.send(VERSIONS, Deadline(5))
+        accepted, _ = server.accept()
+        with accepted:
+            assert accepted.recv(1) == b""
+
+
+def test_cookies_that_an_answer_sets(sandbox: Sandbox) -> None:
+    """What an answer sets can be read from it, and shows in no repr."""
+    with closing(Wire(connection_to(sandbox))) as wire:
+        token = SecretStr(sandbox.token())
+        path = "/entity/Default/20.200.001/Customer"
+        answer = wire.send(Request(method="GET", path=path, query="$top=1", token=token), Deadline(5))
+    assert answer.set_cookies["UserBranch"] == "82"
+    assert "UserBranch" not in repr(answer)

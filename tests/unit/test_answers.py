@@ -25,6 +25,7 @@ from worker.errors import (
     RequestRefused,
     RightsMissing,
     SessionLost,
+    UserLoginLimit,
     WorkerError,
 )
 
@@ -108,7 +109,7 @@ CASES: list[tuple[Answer, type[WorkerError], str]] = [
     (_answer(500, ["a", "list"]), ErpFault, "without a message"),
     (_answer(500, LIMIT_PAGE, "text/html"), LoginLimit, "API Login Limit"),
     (_answer(429, b"API Login Limit", "text/plain"), LoginLimit, "API Login Limit"),
-    (_answer(302, b"", "text/html", CAP), LoginLimit, "SM201010"),
+    (_answer(302, b"", "text/html", CAP), UserLoginLimit, "SM201010"),
     (_answer(302, b"", "text/html", "https://elsewhere.invalid/"), ErpRestarting, "not followed"),
     (
         _answer(429, b"The custom error module does not recognize this error.", "text/plain"),

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import structlog
 from click.testing import CliRunner, Result
@@ -119,6 +120,13 @@ def test_a_bad_job_is_refused_in_one_line(arguments: list[str], line: str) -> No
         (["submit", "A", "--lane", "fast"], "", "'fast' is not one of"),
         (["submit", "A", "--output", "x"], "", "--output needs --wait"),
         (["result"], "", "Missing argument 'ID'"),
+        (["status", "--watch"], "", "--watch is for a terminal"),
+        (["status", "--watch", "--json"], "", "--watch is for a terminal"),
+        (["sessions", "sign-out"], "", "say which: --slot N, --all or --token-file FILE"),
+        (["sessions", "sign-out", "--all", "--slot", "1"], "", "say which"),
+        (["sessions", "sign-out", "--slot", "0"], "", "0 is not in the range"),
+        (["sessions", "release", "default"], "", "Missing argument 'SLOT'"),
+        (["license", "set", "default"], "", "Missing argument 'LIMIT=NUMBER...'"),
     ],
 )
 def test_a_wrong_option_is_a_usage_error(arguments: list[str], stdin: str, reason: str) -> None:
@@ -126,6 +134,14 @@ def test_a_wrong_option_is_a_usage_error(arguments: list[str], stdin: str, reaso
     result = run(*arguments, stdin=stdin)
     assert result.exit_code == 2
     assert reason in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize("change", ["sessions=3", "max_sessions", "max_sessions=-1", "max_per_minute=many"])
+def test_a_limit_that_is_none_is_refused(change: str) -> None:
+    """A change that names no limit or gives no number ends the command with the limits there are."""
+    result = run("license", "set", "default", change)
+    assert result.exit_code == 1
+    assert result.stderr == f"error: {change!r} is none of max_sessions=NUMBER, max_per_minute=NUMBER\n"
 
 
 def test_options_add_to_a_job_in_json() -> None:
@@ -149,7 +165,7 @@ def test_the_schemas_are_published(option: list[str], model: type[BaseModel]) ->
     [
         (State.ACCEPTED, None, "waiting for a worker"),
         (State.RUNNING, None, "3 pages, 1,500 records"),
-        (State.WAITING, "the license is full", "3 pages, 1,500 records; waiting: the license is full"),
+        (State.WAITING, "it is full", "3 pages, 1,500 records; waiting_for_session: it is full"),
     ],
 )
 def test_a_watcher_is_told_how_far_a_job_is(state: State, waiting_for: str | None, said: str) -> None:
@@ -165,6 +181,7 @@ def test_a_watcher_is_told_how_far_a_job_is(state: State, waiting_for: str | Non
         attempts=1,
         pages=3,
         records=1500,
+        waiting_state="waiting_for_session",
         waiting_for=waiting_for,
         error=None,
     )
@@ -187,9 +204,20 @@ def test_an_error_cannot_steer_the_terminal() -> None:
     assert len(result.stderr.splitlines()) == 1
 
 
+def commands_of(group: click.Group, *before: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Every command, with the words that call it."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands_of(command, *before, name)
+        else:
+            yield (*before, name), command
+
+
 def test_every_command_has_help() -> None:
-    """Every command says in a line what it is for."""
-    for name, command in main.commands.items():
-        result = run(name, "--help")
+    """Every command says what it is for, and those of operators how they are called."""
+    for words, command in commands_of(main):
+        result = run(*words, "--help")
         assert result.exit_code == 0
         assert command.help
+        if words[0] not in ("connect", "login"):
+            assert f"  acuworker {' '.join(words)}" in result.output

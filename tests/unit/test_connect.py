@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.connect import Given, Place, again, checked, fitting, in_tenant, require_listed, split
-from worker.erp.signin import EndpointVersion
+from worker.connect import (
+    Given,
+    Place,
+    again,
+    checked,
+    fitting,
+    in_tenant,
+    require_license,
+    require_listed,
+    split,
+)
+from worker.erp.endpoints import EndpointVersion
 from worker.errors import Misconfigured
 
 SITE = "https://erp.example.com/MyStore"
@@ -102,8 +114,26 @@ def test_a_client_id_of_another_tenant_is_refused() -> None:
 
 def test_the_command_to_try_again_holds_no_secret() -> None:
     """What a user may run again names every answer but the password and the client secret."""
-    said = {"url": SITE, "username": "an admin", "password": "canary-1", "client_secret": "canary-2"}
+    said: dict[str, str | int | bool] = {
+        "url": SITE,
+        "username": "an admin",
+        "password": "canary-1",
+        "client_secret": "canary-2",
+    }
     assert again("erp", said) == f"acuworker connect erp --url {SITE} --username 'an admin'"
+
+
+def test_the_command_to_try_again_names_what_is_switched_on() -> None:
+    """A setting that is on or off is an option without a value."""
+    said: dict[str, str | int | bool] = {"sign_in": "cookie", "plaintext": True, "max_sessions": 2}
+    assert again("erp", said) == "acuworker connect erp --sign-in cookie --plaintext --max-sessions 2"
+
+
+def test_a_license_that_is_not_there_is_refused() -> None:
+    """A license that the file does not have is refused, with what to write."""
+    require_license("erp", ["erp"], Path("c.toml"))
+    with pytest.raises(Misconfigured, match=r"write \[licenses\.erp\], with max_sessions and max_per_minute"):
+        require_license("erp", [], Path("c.toml"))
 
 
 def test_what_is_given_shows_no_secret() -> None:

@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker import connections
@@ -46,6 +46,7 @@ def test_a_connection_is_saved_beside_the_others(tmp_path: Path) -> None:
     }
 
 
+@settings(deadline=None)  # each example waits for the disk
 @given(
     name=st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True), password=TEXT, number=st.integers(0, 2**31)
 )
@@ -88,6 +89,26 @@ def test_a_file_that_makes_no_sense_is_left_alone(tmp_path: Path, text: str) -> 
     with pytest.raises(Misconfigured, match=r"connections\.toml"):
         connections.save(path, "default", {})
     assert path.read_text() == text
+
+
+def test_what_a_connection_is_to_be_without_goes(tmp_path: Path) -> None:
+    """A setting that is not said any more goes; one that is said again keeps its place and its comment."""
+    path = tmp_path / "connections.toml"
+    path.write_text('[connections.a]\nbranch = "B"  # ours\nscope = "api"\npassword = "p"\n')
+    connections.save(path, "a", {"branch": "C"}, without={"branch", "scope"})
+    assert path.read_text() == '[connections.a]\nbranch = "C"  # ours\npassword = "p"\n'
+
+
+def test_licenses_are_read_and_left_alone(tmp_path: Path) -> None:
+    """The licenses' names are known, and their tables stay as they were."""
+    path = tmp_path / "connections.toml"
+    table = "# sold to us in May\n[licenses.erp]\nmax_sessions = 3  # of 4\n"
+    path.write_text(table)
+    assert connections.licenses(path) == {"erp"}
+    assert connections.licenses(tmp_path / "none.toml") == frozenset()
+    connections.save(path, "default", {"license": "erp"})
+    assert path.read_text().startswith(table)
+    assert connections.load(path) == {"default": {"license": "erp"}}
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:

@@ -1,16 +1,19 @@
-"""doctor's decisions: private files, a writable place for blobs, whose sessions there are."""
+"""doctor's decisions: private files, a writable place for blobs, a store that lasts, and how it says so."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from worker.doctor import Findings, require_private, require_writable, taken
-from worker.erp.sessions import SlotView
-from worker.errors import BlobsUnavailable, ErpUnreachable, Misconfigured
+from tests.unit.test_fleet import LICENSE, slot
+from worker.doctor import Findings, require_a_prospect, require_lasting, require_private, require_writable
+from worker.erp.slots import State
+from worker.errors import BlobsUnavailable, ErpUnreachable, Misconfigured, SessionsBusy, StoreUnavailable
+from worker.settings import License
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
@@ -41,16 +44,51 @@ def test_blobs_need_a_directory_that_can_be_made(tmp_path: Path) -> None:
         require_writable(tmp_path / "file" / "blobs")
 
 
-def test_what_may_be_open_counts_as_taken() -> None:
-    """Every slot of the connection that is not free counts, and no slot of another."""
-    states = ["free", "open", "intent", "closing", "quarantine"]
-    slots = [
-        SlotView(connection=name, slot=at, state=state, generation=1, seconds=0, lent=False)
-        for name in ("a", "b")
-        for at, state in enumerate(states)
-    ]
-    assert taken(slots, "a") == 4
-    assert taken(slots, "c") == 0
+@pytest.mark.parametrize(
+    ("says", "wrong"),
+    [
+        ({}, None),
+        (
+            {
+                "aof_last_write_status": "ok",
+                "aof_last_bgrewrite_status": "ok",
+                "rdb_last_bgsave_status": "ok",
+            },
+            None,
+        ),
+        ({"aof_last_write_status": "err"}, "append-only file"),
+        ({"aof_last_bgrewrite_status": "err"}, "append-only file anew"),
+        ({"rdb_last_bgsave_status": "err"}, "snapshot"),
+    ],
+)
+def test_a_store_that_cannot_write_is_found(says: dict[str, str], wrong: str | None) -> None:
+    """A store that failed to write down what it was told is refused, with what it could not write."""
+    if wrong is None:
+        require_lasting(says)
+    else:
+        with pytest.raises(StoreUnavailable, match=f"cannot write its {wrong}: look for room"):
+            require_lasting(says)
+
+
+@pytest.mark.parametrize(
+    ("states", "seconds", "hopeless"),
+    [
+        ([], 0, False),
+        ([State.QUARANTINE], 3600, True),
+        ([State.QUARANTINE], 30, False),
+        ([State.QUARANTINE, State.OPEN], 3600, False),
+    ],
+)
+def test_a_license_without_a_prospect_is_found(states: list[State], seconds: float, hopeless: bool) -> None:
+    """Only where no slot can come free in time there is nothing to wait for."""
+    slots = [replace(slot(state), seconds=seconds) for state in states]
+    filed = License(name="default", max_sessions=max(1, len(states)))
+    view = replace(LICENSE, filed=filed, in_force=filed, slots=slots)
+    if hopeless:
+        with pytest.raises(SessionsBusy, match="1 h 0 min more: acuworker sessions release default 2"):
+            require_a_prospect(view)
+    else:
+        require_a_prospect(view)
 
 
 def test_each_check_is_one_line() -> None:
@@ -64,6 +102,8 @@ def test_each_check_is_one_line() -> None:
     with pytest.raises(ErpUnreachable), findings.of("default: instance"):
         raise ErpUnreachable("no way\nto [bold]it[/bold], " + "at all, " * 20)
     assert (well_so_far, findings.all_well) == (True, False)
-    first, second = page.getvalue().splitlines()
+    findings.skip("default: session", "no store")
+    first, second, third = page.getvalue().splitlines()
+    assert third.split() == ["default:", "session", "skipped", "no", "store"]
     assert first.split() == ["store", "ok", "version", "9;", "no", "hints"]
-    assert second.startswith("default: instance         FAILED no way to [bold]it[/bold], at all,")
+    assert second.startswith("default: instance              FAILED  no way to [bold]it[/bold], at all,")

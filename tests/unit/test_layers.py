@@ -17,9 +17,13 @@ ROOT = Path(__file__).resolve().parents[2]
 FLOORS = (
     {"worker.__main__"},
     {"worker.cli"},
-    {"worker.doctor", "worker.status", "worker.supervisor"},
+    {"worker.commands"},
+    {"worker.doctor", "worker.operate", "worker.supervisor"},
+    {"worker.status"},
+    {"worker.fleet"},
     {"worker.connect", "worker.embedded"},
-    {"worker.connections", "worker.lockfile", "worker.results"},
+    {"worker.login"},
+    {"worker.connections", "worker.lockfile", "worker.prompt", "worker.results"},
     {"worker.bootsteps", "worker.client"},
     {"worker.celery", "worker.tasks"},
     {"worker.telemetry", "worker.runner"},
@@ -27,9 +31,10 @@ FLOORS = (
     {"plugins.entity", "plugins.payment", "plugins.sales_order", "plugins.stock_item"},
     {"plugins.catalogue"},
     {"worker.handler", "worker.blobs"},
-    {"worker.strategies"},
+    {"worker.strategies", "worker.storage"},
     {"worker.erp"},
     {"worker.settings"},
+    {"worker.connection"},
     {"worker.job"},
     {"worker.errors", "worker.params"},
     {"worker", "plugins"},
@@ -96,7 +101,7 @@ def test_imports_point_down() -> None:
 
 def test_the_ground_floor_knows_only_what_travels() -> None:
     """worker.erp imports, of ours, only itself, what travels, errors and settings."""
-    below = {"worker.job", "worker.params", "worker.errors", "worker.settings"}
+    below = {"worker.job", "worker.params", "worker.errors", "worker.connection", "worker.settings"}
     for module, targets in ours().items():
         if module.startswith("worker.erp"):
             assert {target for target in targets if not target.startswith("worker.erp")} <= below, module
@@ -143,7 +148,7 @@ def test_celery_stays_on_the_upper_floors() -> None:
         if any(target.split(".")[0] in ("celery", "kombu") for target in targets)
     }
     queue = {"worker.celery", "worker.client", "worker.tasks", "worker.bootsteps"}
-    watchers = {"worker.status", "worker.doctor"}
+    watchers = {"worker.fleet", "worker.doctor"}
     assert users <= queue | watchers
 
 

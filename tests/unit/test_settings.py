@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from worker.errors import ConnectionUnknown, Misconfigured
-from worker.settings import SOCKET_PATH_LIMIT, Settings
+from worker.settings import SOCKET_PATH_LIMIT, License, Settings
 
 CONNECTION = """
 [connections.default]
@@ -46,6 +46,28 @@ def test_the_environment_wins(file: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert (connection.max_sessions, connection.tenant) == (3, "MyStore")
 
 
+LICENSED = CONNECTION + SECRETS + 'license = "erp"\n[licenses.erp]\nmax_sessions = 4\n'
+
+
+def test_a_license_that_connections_share(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection spends the license that it names; the environment wins over the file there too."""
+    file.write_text(LICENSED)
+    monkeypatch.setenv("ACUWORKER_LICENSES__ERP__MAX_PER_MINUTE", "300")
+    settings = Settings.load()
+    connection = settings.connection("default")
+    assert connection.license_name == "erp"
+    assert settings.license_of(connection) == License(name="erp", max_sessions=4, max_per_minute=300)
+
+
+def test_a_license_of_its_own(file: Path) -> None:
+    """A connection that names no license has one of its own, by its own name and limits."""
+    file.write_text(CONNECTION + SECRETS + "max_sessions = 3\n")
+    settings = Settings.load()
+    connection = settings.connection("default")
+    assert connection.license_name == "default"
+    assert settings.license_of(connection) == License(name="default", max_sessions=3, max_per_minute=50)
+
+
 def test_secrets_in_files(file: Path, tmp_path: Path) -> None:
     """A secret may be in a file of its own, whose last line end does not count."""
     (tmp_path / "password").write_text("from-file\n")
@@ -66,6 +88,21 @@ def test_secrets_that_others_may_read(file: Path) -> None:
         ("[connections", "cannot be read"),
         (CONNECTION, "password"),
         (CONNECTION.replace("https:", "http:") + SECRETS, "https://"),
+        (
+            CONNECTION.replace("A@MyStore", "A@Other") + SECRETS,
+            "connections.default.client_id: is registered in",
+        ),
+        (
+            CONNECTION + SECRETS + 'license = "erp"',
+            "connections.default.license: there is no table [licenses.erp]",
+        ),
+        (
+            CONNECTION + SECRETS + 'license = "erp"\nmax_per_minute = 5\n[licenses.erp]',
+            "connections.default.max_per_minute: the limits of a shared license belong to its table",
+        ),
+        (CONNECTION + SECRETS + "[licenses.default]", "licenses.default: a connection of that name"),
+        (CONNECTION + SECRETS + "[licenses.erp]\nmax_session = 1", "licenses.erp.max_session"),
+        ("licenses = 5\n" + CONNECTION + SECRETS, "licenses"),
         (CONNECTION.replace("erp.example.com", "user:pw@erp.example.com") + SECRETS, "address alone"),
         (CONNECTION + SECRETS + "max_sessions = 0", "max_sessions"),
         (CONNECTION + SECRETS + "max_per_minute = 1", "signing in is a request too"),

@@ -1,55 +1,91 @@
-"""status's decisions: who serves which lane, and whether that is enough."""
+"""status's output: the first line, the tables, and the same for machines."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from io import StringIO
 
 import pytest
 from rich.console import Console
 
-from worker.erp.sessions import SlotView
+from tests.unit.test_fleet import LICENSE, MINUTE, WELL, barred, slot, work
+from worker.erp.logins import Login
+from worker.erp.slots import State as SlotState
+from worker.errors import SignInRefused
+from worker.fleet import Fleet, judge
 from worker.job import Lane
 from worker.jobstore import State
-from worker.status import Fleet, nodes_by_lane, report
+from worker.settings import License
+from worker.status import document, report, span, why_cut
 
 
-@pytest.mark.parametrize(
-    ("queues", "interactive", "bulk"),
-    [
-        ({}, [], []),
-        ({"b@h": ["acumatica.bulk"], "a@h": ["acumatica.bulk"]}, [], ["a@h", "b@h"]),
-        ({"a@h": ["acumatica.interactive", "acumatica.bulk"]}, ["a@h"], ["a@h"]),
-        ({"a@h": ["celery"]}, [], []),
-    ],
-)
-def test_nodes_are_told_by_lane(
-    queues: dict[str, list[str]], interactive: list[str], bulk: list[str]
-) -> None:
-    """A node belongs to each lane whose queue it says that it serves."""
-    said = {node: [{"name": name} for name in names] for node, names in queues.items()}
-    assert nodes_by_lane(said) == {Lane.INTERACTIVE: interactive, Lane.BULK: bulk}
-
-
-def fleet(bulk: list[str]) -> Fleet:
-    """A fleet with one interactive node, and these for bulk."""
-    return Fleet(
-        nodes={Lane.INTERACTIVE: ["a@h"], Lane.BULK: bulk},
-        queued={Lane.INTERACTIVE: 0, Lane.BULK: 1200},
-        jobs={State.WAITING: 7},
-        slots=[SlotView(connection="default", slot=1, state="open", generation=3, seconds=0, lent=True)],
-    )
-
-
-def test_a_lane_without_a_worker_is_not_healthy() -> None:
-    """All is well only while every lane has somebody to do its jobs."""
-    assert fleet(["b@h"]).healthy
-    assert not fleet([]).healthy
+def told(fleet: Fleet) -> str:
+    """The tables, as text."""
+    page = StringIO()
+    Console(file=page, width=200).print(report(fleet))
+    return page.getvalue()
 
 
 def test_the_report_shows_what_there_is() -> None:
-    """The tables name nodes, queue lengths, jobs, sessions, and the way out where a lane has nobody."""
-    page = StringIO()
-    Console(file=page, width=100).print(report(fleet([])))
-    told = page.getvalue()
-    for part in ("a@h", "1,200", "none: run acuworker up", "open", "yes", "7"):
-        assert part in told
+    """The tables name workers, messages, jobs and what they wait for, sessions, limits, logins."""
+    lent = replace(slot(SlotState.OPEN), lent=True, holder="a@h/7", open_seconds=65.0, seconds=3000)
+    fleet = replace(
+        WELL,
+        queued={Lane.INTERACTIVE: 0, Lane.BULK: 1200},
+        jobs={State.DONE: 4321},
+        work=[work("the [red]disk[/red] is full")],
+        licenses=[replace(LICENSE, filed=License(name="default", max_sessions=9), slots=[lent])],
+        logins={"crm": [Login(id="17", days_left=3.25, used=True)]},
+    )
+    page = told(fleet)
+    for part in (
+        *("a@h/1", "1,200", "4,321 done", "2 waiting: the [red]disk[/red] is full"),
+        *("lent", "a@h/7", "1 min 5 s", "50 min 0 s", "max_sessions is 9 in the file and 1 in force"),
+        *("17", "3.2"),
+    ):
+        assert part in page
+
+
+def test_a_lane_without_a_worker_shows_the_way_out() -> None:
+    """Where a lane has nobody, the table says what to run."""
+    assert "none: run acuworker up" in told(replace(WELL, workers=[]))
+
+
+def test_machines_get_all_of_it() -> None:
+    """The JSON holds the status, the reasons, and every fact, errors by their code."""
+    fleet = barred(SignInRefused("wrong password"))
+    found = json.loads(document(fleet, judge(fleet)))
+    assert (found["status"], found["exit_status"]) == ("warning", 1)
+    assert found["reasons"] == ["default: wrong password"]
+    license_ = found["fleet"]["licenses"][0]
+    assert license_["bars"] == {"default": {"code": "SignInRefused", "message": "wrong password"}}
+    assert license_["in_force"] == {"name": "default", "max_sessions": 1, "max_per_minute": 50}
+    assert found["fleet"]["queued"] == {"interactive": 0, "bulk": 0}
+
+
+def test_a_cut_limit_says_why() -> None:
+    """While others spend the license, the limit in force is shown, of how much, since when and why."""
+    assert why_cut(MINUTE) == ""
+    cut = replace(MINUTE, limit=30, late_seconds=0.4, cut_seconds=75.0)
+    page = told(replace(WELL, minutes={"default": cut}))
+    assert "│ 17 " in page
+    assert "│ 30 " in page
+    assert "from 50, for 1 min 15 s: others spend it, as answers were 0.40 s later than usual" in page
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (None, ""),
+        (0.4, "0 s"),
+        (59.4, "59 s"),
+        (60, "1 min 0 s"),
+        (3599, "59 min 59 s"),
+        (7260, "2 h 1 min"),
+        (190_000, "2 d 4 h"),
+    ],
+)
+def test_times_are_said_as_people_say_them(seconds: float | None, said: str) -> None:
+    """Two units are enough."""
+    assert span(seconds) == said

@@ -30,6 +30,7 @@ from worker.errors import (
     RequestRefused,
     RightsMissing,
     SessionLost,
+    UserLoginLimit,
     WorkerError,
 )
 from worker.job import Record
@@ -84,7 +85,7 @@ def error(answer: Answer) -> WorkerError | None:
     """The error that an answer stands for, or None for a success."""
     if 200 <= answer.status < 300:
         return None
-    text = _text(answer)
+    text = words(answer)
     if limit := LOGIN_LIMIT.search(text) or LOGIN_LIMIT.search(_page(answer)):
         return login_limit(limit[0])
     make = _BY_STATUS.get(answer.status)
@@ -96,11 +97,14 @@ def error(answer: Answer) -> WorkerError | None:
 
 
 def login_limit(text: str) -> LoginLimit:
-    """The login limit, in words that say whose it is (vendor's guide, Limitation of API Connections)."""
+    """The login limit, in words that say whose it is (vendor's guide, Limitation of API Connections).
+
+    The license's may free at any moment, when other software signs out; a user's own is a setting of the ERP.
+    """
     if "concurrent api logins" in text.lower():
-        return LoginLimit(
-            "the ERP user's own limit of concurrent API logins is reached (Users, SM201010); "
-            "sign out other sessions of that user or raise the limit"
+        return UserLoginLimit(
+            "the ERP user's own limit is reached: raise Max. Number of Concurrent API Logins in Users (SM201010), "
+            "or sign out what else is signed in as that user"
         )
     return LoginLimit(
         "every API session of the ERP's license is taken (API Login Limit); "
@@ -127,12 +131,12 @@ def _kind(value: object) -> str:
     return "a bare value"
 
 
-def _text(answer: Answer) -> str:
+def words(answer: Answer) -> str:
     """The ERP's own words: of its JSON, of its page's title, of the address that it sends to, or plain."""
     if 300 <= answer.status < 400:
         return clean(unquote_plus(answer.location))
     if _is_json(answer):
-        return clean(_exception(answer)[1])
+        return clean(exception(answer)[1])
     page = _page(answer)
     title = re.search(r"<title>([^<]{1,600})</title>", page, re.IGNORECASE)
     if title:
@@ -144,7 +148,7 @@ def _page(answer: Answer) -> str:
     return answer.body[:65_536].decode("utf-8", "replace")
 
 
-def _exception(answer: Answer) -> tuple[str, str]:
+def exception(answer: Answer) -> tuple[str, str]:
     """The type and the message of an error in the ERP's JSON (ASP.NET's HttpError, members in camel case)."""
     try:
         body = decode(answer.body)
@@ -160,7 +164,7 @@ def _internal_error(answer: Answer, text: str) -> WorkerError:
     """A 500: the ERP's name for the exception decides; an unknown one may pass."""
     if not _is_json(answer):
         return ErpFault(f"the ERP failed with 500: {text}")
-    kind, message = _exception(answer)
+    kind, message = exception(answer)
     if "CannotOptimizeException" in kind:
         return NotOptimizable(_unoptimized(message))
     for mark, make in _BY_EXCEPTION.items():

@@ -10,9 +10,11 @@ from worker.job import Lane, Spent
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """One delivery of a job: its lane, its deadline, its id for logs on both sides, and what it has spent."""
+    """One delivery of a job: its lane, its deadline, its id for logs on both sides, the branch that it
+    is to work in, and what it has spent."""
 
     lane: Lane
     deadline: Deadline
     job_id: str
+    branch: str | None = None
     spent: Spent = field(default_factory=Spent)

@@ -24,6 +24,8 @@ from worker.erp.wire import MIB, Answer, Request, Wire, Wires
 from worker.errors import (
     AnswerCut,
     ErpBusy,
+    ErpRestarting,
+    ErpUnreachable,
     ExchangeTimeout,
     KeysInvalid,
     LoginLimit,
@@ -42,6 +44,9 @@ FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 ERROR_BYTES = 64 * 1024
 
+_TURNED_AWAY = (ErpBusy, ErpRestarting, ErpUnreachable, SessionsBusy)
+"""Failures of a request that never came to its session, and so tell nothing of what is at work there."""
+
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
@@ -49,7 +54,7 @@ log = structlog.get_logger(__name__)
 class Sessions(Protocol):
     """Who lends sessions: the pool, or a single sign-in."""
 
-    def lease(self, caller: Caller) -> AbstractContextManager[Lease]: ...
+    def lease(self, caller: Caller, what: str, longest: float) -> AbstractContextManager[Lease]: ...
     def lost(self, lease: Lease, error: WorkerError) -> None: ...
 
 
@@ -82,7 +87,7 @@ class Erp:
         """The records that a filter matches, in ascending key order: at most ``top``, after ``skip`` others."""
         options = urls.options(query, top=top, skip=skip)
         path = urls.entity_path(self.connection, query.entity)
-        return self._read(path, options, answers.records)
+        return self._read(query.entity, path, options, answers.records)
 
     def get(self, query: Query, keys: Sequence[str]) -> Record:
         """The record with these key values, by URL; where no URL can carry them, found by filter and read by id.
@@ -112,14 +117,14 @@ class Erp:
                 for chunk in chunks:
                     sink.write(chunk)
 
-        self._try(exchange, self.connection.file_seconds, "GET file")
+        self._try(exchange, self.connection.file_seconds, "file")
 
     def _one(self, path: str, query: Query, named: Sequence[str]) -> Record:
         options = urls.options(
             Query(entity=query.entity, select=query.select, expand=query.expand, custom=query.custom)
         )
         try:
-            return self._read(path, options, answers.record)
+            return self._read(query.entity, path, options, answers.record)
         except (RecordNotFound, NotInEndpoint):
             # Some builds say 404 where others say 500 of a record that does not exist.
             raise self._no_record(query.entity, named) from None
@@ -144,19 +149,21 @@ class Erp:
             raise self._no_record(asked.entity, keys)
         return str(found[0].get("id"))
 
-    def _read(self, path: str, options: str, parse: Callable[[Answer], T]) -> T:
+    def _read(self, entity: str, path: str, options: str, parse: Callable[[Answer], T]) -> T:
         def exchange(wire: Wire, lease: Lease, deadline: Deadline) -> T:
             longest = self.connection.max_answer_mib * MIB
             return parse(wire.send(self._request(path, options, lease), deadline, longest))
 
-        return self._try(exchange, self.connection.exchange_seconds, f"GET {path}")
+        return self._try(exchange, self.connection.exchange_seconds, entity)
 
     def _request(self, path: str, options: str, lease: Lease) -> Request:
         return Request(
             method="GET",
             path=path,
             query=options,
-            token=lease.token,
+            token=lease.grant.token,
+            cookies=lease.grant.cookies,
+            branch=self._caller.branch or self.connection.branch,
             request_id=self._caller.job_id,
             send_by=lease.send_by,
         )
@@ -190,13 +197,17 @@ class Erp:
     def _once(self, exchange: Callable[[Wire, Lease, Deadline], T], longest: float, what: str) -> T:
         with (
             self._budget.permit(self._caller, longest) as permit,
-            self._sessions.lease(self._caller) as lease,
+            self._sessions.lease(self._caller, what, longest) as lease,
             self._wires.borrow() as wire,
         ):
             permit.used = True
             self._caller.spent.requests += 1
             with self._watched(lease, what):
-                return exchange(wire, lease, self._caller.deadline.within(longest))
+                began = time.monotonic()
+                answer = exchange(wire, lease, self._caller.deadline.within(longest))
+                lease.took = time.monotonic() - began
+            permit.took(what, lease.took)
+            return answer
 
     @contextmanager
     def _watched(self, lease: Lease, what: str) -> Iterator[None]:
@@ -204,9 +215,12 @@ class Erp:
         began, outcome = time.monotonic(), "ok"
         try:
             yield
+            lease.unanswered = False
         except WorkerError as error:
             outcome = error.code
-            if isinstance(error, AnswerCut | ExchangeTimeout) and self._stop.is_set():
+            cut = isinstance(error, AnswerCut | ExchangeTimeout)
+            lease.unanswered = cut or isinstance(error, _TURNED_AWAY)
+            if cut and self._stop.is_set():
                 raise Stopping("the worker is shutting down") from None
             told = _about_session(error, lease)
             if told is not None:

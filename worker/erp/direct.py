@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from worker.erp import signin
@@ -11,7 +11,9 @@ from worker.erp.budget import Permit
 from worker.erp.caller import Caller
 from worker.erp.client import Erp
 from worker.erp.deadline import Deadline
-from worker.erp.sessions import CLOSE_SECONDS, Lease
+from worker.erp.membership import CLOSE_SECONDS
+from worker.erp.sessions import Lease
+from worker.erp.signin import Grant
 from worker.erp.wire import Wires
 from worker.errors import WorkerError
 from worker.job import Lane
@@ -19,8 +21,13 @@ from worker.settings import Connection
 
 
 @contextmanager
-def direct(connection: Connection, deadline: Deadline, job_id: str) -> Iterator[Erp]:
-    """The ERP through one sign-in, which is signed out and revoked at the end.
+def direct(
+    connection: Connection,
+    deadline: Deadline,
+    job_id: str,
+    signed_in: Callable[[Grant], object] = lambda grant: None,
+) -> Iterator[Erp]:
+    """The ERP through one sign-in, which is signed out and revoked at the end; ``signed_in`` is told its grant.
 
     Raises what a sign-in or a sign-out raises.
     """
@@ -29,17 +36,16 @@ def direct(connection: Connection, deadline: Deadline, job_id: str) -> Iterator[
         with wires.borrow() as wire:
             endpoints = signin.discover(wire, deadline)
             grant = signin.sign_in(wire, connection, endpoints, deadline)
-        only = _OneSession(
-            Lease(slot=0, generation=0, id=job_id, token=grant.token, send_by=deadline, fresh=True)
-        )
+        only = _OneSession(Lease(slot=0, generation=0, id=job_id, grant=grant, send_by=deadline, fresh=True))
         caller = Caller(lane=Lane.INTERACTIVE, deadline=deadline, job_id=job_id)
         try:
+            signed_in(grant)
             yield Erp(connection, caller, only, only, wires, threading.Event())
         finally:
             limit = Deadline(CLOSE_SECONDS)
             with wires.borrow() as wire:
-                signin.sign_out(wire, grant.token, limit)
-                signin.revoke(wire, connection, endpoints, grant.token, limit)
+                signin.sign_out(wire, grant, limit)
+                signin.revoke(wire, connection, endpoints, grant, limit)
     finally:
         wires.close()
 
@@ -51,7 +57,7 @@ class _OneSession:
         self._lease = lease
 
     @contextmanager
-    def lease(self, caller: Caller) -> Iterator[Lease]:
+    def lease(self, caller: Caller, what: str, longest: float) -> Iterator[Lease]:
         """The one session there is."""
         yield self._lease
 

@@ -6,7 +6,9 @@ What it does of its own accord (presence, leases, idle sessions) happens when ``
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 
 import redis
 import structlog
@@ -14,12 +16,13 @@ import structlog
 from worker.erp.budget import Budget
 from worker.erp.caller import Caller
 from worker.erp.client import Erp
-from worker.erp.deadline import Deadline
-from worker.erp.sessions import SessionPool, SlotView
+from worker.erp.closing import Closer
+from worker.erp.license import LimitsInForce
+from worker.erp.membership import forgotten_seconds
+from worker.erp.sessions import SessionPool
 from worker.erp.wire import Wires
-from worker.errors import WorkerError
-from worker.job import Lane, Spent
-from worker.settings import Settings
+from worker.errors import ConnectionUnknown, WorkerError
+from worker.settings import Connection, Settings
 
 GRACE_SECONDS = 5.0
 """How long an exchange in flight may go on once the worker is told to stop."""
@@ -27,8 +30,22 @@ GRACE_SECONDS = 5.0
 log = structlog.get_logger(__name__)
 
 
+class Way:
+    """What leads to one connection's instance: its sessions, its license's minute, and the wires."""
+
+    def __init__(self, pool: SessionPool, budget: Budget) -> None:
+        self.pool = pool
+        self.budget = budget
+        self.wires = Wires(pool.connection)
+
+    def close(self) -> None:
+        """Close the wires."""
+        self.wires.close()
+        self.pool.close()
+
+
 class Gateway:
-    """For each connection a session pool, a budget and the wires to its instance."""
+    """For each connection a session pool and the wires to its instance; for each license its limits and its minute."""
 
     def __init__(self, settings: Settings, store: redis.Redis, owner: str) -> None:
         self._stop = threading.Event()
@@ -36,42 +53,60 @@ class Gateway:
         self._grace.daemon = True
         self._housekeeper = ThreadPoolExecutor(1, "housekeeper")
         self._tidying: Future[None] | None = None
-        self._settings = settings
-        self._wires = {name: Wires(connection) for name, connection in settings.connections.items()}
-        self._budgets = {
-            name: Budget(store, connection, self._stop) for name, connection in settings.connections.items()
-        }
-        self._pools = {
-            name: SessionPool(settings, connection, store, self._budgets[name], owner, self._stop)
-            for name, connection in settings.connections.items()
-        }
+        self._store = store
+        self._owner = owner
+        self._limits: dict[str, LimitsInForce] = {}
+        self._budgets: dict[str, Budget] = {}
+        self._ways: dict[str, Way] = {}
+        self._former: list[Way] = []
+        self.use(settings)
 
-    def erp(self, connection: str, lane: Lane, job_id: str, deadline: Deadline, spent: Spent) -> Erp:
+    def use(self, settings: Settings) -> None:
+        """Take up settings that may have changed; who is at work finishes with what it began with."""
+        ways = {name: self._way_to(settings, connection) for name, connection in settings.connections.items()}
+        self._former += [way for name, way in self._ways.items() if ways.get(name) is not way]
+        self._ways = ways
+
+    def connection(self, name: str) -> Connection:
+        """The connection of that name. Raises ConnectionUnknown."""
+        return self.way(name).pool.connection
+
+    def way(self, name: str) -> Way:
+        """What leads to the connection of that name. Raises ConnectionUnknown."""
+        try:
+            return self._ways[name]
+        except KeyError:
+            known = ", ".join(sorted(self._ways)) or "none: run acuworker connect"
+            raise ConnectionUnknown(
+                f"there is no connection {name!r}; there is {known}", "connection"
+            ) from None
+
+    def limits(self) -> dict[str, LimitsInForce]:
+        """The limits of each license that a connection spends."""
+        return self._limits
+
+    def erp(self, name: str, caller: Caller) -> Erp:
         """A job's way to the ERP. Raises ConnectionUnknown."""
-        found = self._settings.connection(connection)
-        caller = Caller(lane=lane, deadline=deadline, job_id=job_id, spent=spent)
-        name = found.name
-        return Erp(found, caller, self._pools[name], self._budgets[name], self._wires[name], self._stop)
+        way = self.way(name)
+        return Erp(way.pool.connection, caller, way.pool, way.budget, way.wires, self._stop)
+
+    @contextmanager
+    def job(self, name: str) -> Iterator[None]:
+        """Around a job on the connection of that name. Raises ConnectionUnknown."""
+        with self.way(name).pool.job():
+            yield
 
     def beat(self) -> None:
         """Keep presence and leases alive, and see to idle sessions beside it; call it every second.
 
         Raises StoreUnavailable.
         """
-        for pool in self._pools.values():
-            pool.beat()
+        for way in self._all():
+            way.pool.beat()
         for budget in self._budgets.values():
             budget.beat()
         if self._tidying is None or self._tidying.done():
             self._tidying = self._housekeeper.submit(self._tidy)
-
-    def sessions(self) -> list[SlotView]:
-        """Every slot of every connection. Raises StoreUnavailable."""
-        return [view for pool in self._pools.values() for view in pool.view()]
-
-    def restore(self, connection: str) -> None:
-        """Close a connection's circuit: a sign-in has just succeeded. Raises StoreUnavailable."""
-        self._pools[self._settings.connection(connection).name].restore()
 
     def stop(self) -> None:
         """Begin no exchange from now on; one in flight is cut after a grace. To be called once."""
@@ -84,22 +119,47 @@ class Gateway:
         self._grace.cancel()
         self._cut()
         self._housekeeper.shutdown(wait=True)
-        with ThreadPoolExecutor(max(1, len(self._pools)), "leave") as leaving:
-            list(leaving.map(_leave, self._pools.values()))
-        for name, wires in self._wires.items():
-            wires.close()
-            self._pools[name].close()
+        ways = self._all()
+        with ThreadPoolExecutor(max(1, len(ways)), "leave") as leaving:
+            list(leaving.map(_leave, (way.pool for way in ways)))
+        for way in ways:
+            way.close()
+
+    def _way_to(self, settings: Settings, connection: Connection) -> Way:
+        """The way that there is, if the connection has not changed; else another."""
+        license_ = settings.license_of(connection)
+        before = self._ways.get(connection.name)
+        if before and before.pool.connection == connection and license_.name in self._limits:
+            return before
+        if license_.name not in self._limits:
+            sharing = [
+                each for each in settings.connections.values() if settings.license_of(each) == license_
+            ]
+            limits = LimitsInForce(self._store, license_, max(map(forgotten_seconds, sharing)))
+            self._limits[license_.name] = limits
+            self._budgets[license_.name] = Budget(self._store, limits, self._stop)
+        limits, budget = self._limits[license_.name], self._budgets[license_.name]
+        pool = SessionPool(
+            settings, connection, self._store, limits, budget, self._owner, self._stop, self._closers
+        )
+        return Way(pool, budget)
+
+    def _closers(self) -> dict[str, Closer]:
+        return {way.pool.member.mark: way.pool.closer for way in self._all()}
+
+    def _all(self) -> list[Way]:
+        return [*self._ways.values(), *self._former]
 
     def _cut(self) -> None:
-        for wires in self._wires.values():
-            wires.cut()
+        for way in self._all():
+            way.wires.cut()
 
     def _tidy(self) -> None:
-        for pool in self._pools.values():
+        for way in self._all():
             if self._stop.is_set():
                 return
             try:
-                pool.tidy()
+                way.pool.tidy()
             except WorkerError as error:
                 log.warning("could not tidy", reason=str(error))
 

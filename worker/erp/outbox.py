@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from contextlib import suppress
+from typing import Any
 
 from worker.erp.store import Script
 from worker.errors import StoreUnavailable
@@ -15,12 +16,12 @@ class Outbox:
 
     def __init__(self, script: Script) -> None:
         self._script = script
-        self._kept: deque[tuple[str, tuple[str | int, ...]]] = deque()
+        self._kept: deque[tuple[str, dict[str, Any]]] = deque()
         self._sending = threading.Lock()
 
-    def tell(self, operation: str, *arguments: str | int) -> None:
+    def tell(self, operation: str, **named: Any) -> None:
         """Say it now, if the store answers; otherwise ``flush`` says it when the store does. Never fails."""
-        self._kept.append((operation, arguments))
+        self._kept.append((operation, named))
         with suppress(StoreUnavailable):
             self.flush()
 
@@ -29,8 +30,8 @@ class Outbox:
         while self._kept and self._sending.acquire(blocking=False):
             try:
                 while self._kept:
-                    operation, arguments = self._kept[0]
-                    self._script(operation, *arguments)
+                    operation, named = self._kept[0]
+                    self._script(operation, **named)
                     self._kept.popleft()
             finally:
                 self._sending.release()

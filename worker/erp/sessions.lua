@@ -1,389 +1,401 @@
--- The slots of one license's sessions. KEYS[1] is the license's prefix, ARGV[1] the operation; times in
--- milliseconds of the store's clock. Every step is a compare-and-set on (slot, generation):
---
---   free -> intent -> open -> closing -> free        what is known
---   intent, sent -> quarantine -> free               a sign-in whose outcome nobody knows
---   intent, not sent -> free                         a sign-in that nobody will send any more
---   closing -> quarantine -> free                    a token that no longer signs out
---   open, closing -> free                            the ERP has closed the session by itself
---
--- A slot: state; generation; until (when its state ends by itself); since, sent (of an intent); token (encrypted);
--- renew (sign out and in again from here on); gone (the ERP has closed the session by itself, unless a request
--- is under way: busy says until when at most); used; lease (whose the session or the intent is), lease_until;
--- owner (the worker that signs in or out).
+-- Who gets which session of a license: the waiters in their order, the slots that fit them, and why none does. What a
+-- slot's states mean is in slots.py; nothing here writes a slot but by a step of that table.
 --
 -- A caller may ask twice, because the answer was lost on its way: what it was given, it is given again.
-local prefix, operation = KEYS[1], ARGV[1]
-local waiters, seen, workers = prefix .. 'waiters', prefix .. 'seen', prefix .. 'workers'
-local QUEUE_TTL, WAKE_TTL, ALIVE = 3600000, 10000, 5000
--- Wrong credentials must not be tried once for each slot: accounts get locked.
-local ALONE = 5000
-
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-
-local function key(slot) return prefix .. 'slot:' .. slot end
-
-local function read(slot)
-    local flat, row = redis.call('HGETALL', key(slot)), {}
-    for i = 1, #flat, 2 do row[flat[i]] = flat[i + 1] end
-    row.slot = slot
-    row.state = row.state or 'free'
-    row.generation = tonumber(row.generation or '0')
-    for _, name in ipairs({'until', 'since', 'sent', 'renew', 'gone', 'busy', 'lease_until', 'used'}) do
-        row[name] = tonumber(row[name] or '0')
-    end
-    row.lease = row.lease or ''
-    return row
+local function use(row)
+    return {answer = 'use', slot = row.slot, generation = row.generation, grant = row.grant, fresh = row.fresh == 1}
 end
 
-local function free(slot)
-    redis.call('HDEL', key(slot), 'until', 'since', 'sent', 'token', 'renew', 'gone', 'busy', 'lease',
-        'lease_until', 'used', 'owner')
-    redis.call('HSET', key(slot), 'state', 'free')
-end
-
--- What time alone has done to a slot.
-local function settled(slot, quarantine)
-    local row = read(slot)
-    local lent = row.lease ~= '' and row.lease_until > now
-    if row.state == 'intent' and row.sent == 1 and row['until'] <= now then
-        redis.call('HSET', key(slot), 'state', 'quarantine', 'until', row['until'] + quarantine, 'lease', '')
-    elseif (row.state == 'intent' or row.state == 'quarantine') and row['until'] <= now then
-        free(slot)
-    elseif (row.state == 'closing' or row.state == 'open') and math.max(row.gone, row.busy) <= now then
-        free(slot)
-    elseif row.state == 'open' and row.lease ~= '' and not lent then
-        redis.call('HSET', key(slot), 'lease', '')
+local function close(row)
+    if row.state == 'open' then
+        steps.retire(row, args)
     else
-        return row
+        steps.again(row, {generation = new_generation(), owner = args.owner, closing_ms = args.closing_ms})
     end
-    return read(slot)
-end
-
-local function is_available(row, may_sign_in)
-    return (row.state == 'free' and may_sign_in)
-        or (row.state == 'open' and row.lease == '')
-        or (row.state == 'closing' and row['until'] <= now)
-end
-
-local function slots(count, quarantine)
-    local rows = {}
-    for slot = 1, count do rows[slot] = settled(slot, quarantine) end
-    return rows
-end
-
-local function available(rows, may_sign_in)
-    local count = 0
-    for _, row in ipairs(rows) do if is_available(row, may_sign_in) then count = count + 1 end end
-    return count
-end
-
--- Slots beyond a limit that was lowered are still closed, though no longer lent.
-local function ever(count)
-    local most = tonumber(redis.call('GET', prefix .. 'slots') or '0')
-    if count > most then redis.call('SET', prefix .. 'slots', count) end
-    return math.max(count, most)
-end
-
-local function wake(count)
-    if count < 1 then return end
-    for _, waiter in ipairs(redis.call('ZRANGE', waiters, 0, count - 1)) do
-        redis.call('RPUSH', prefix .. 'wake:' .. waiter, '1')
-        redis.call('PEXPIRE', prefix .. 'wake:' .. waiter, WAKE_TTL)
+    if row.expires <= now then
+        steps.dead(row, {generation = row.generation})
+        return {answer = 'wait'}
     end
+    local busy = row.busy > now
+    -- The request that waits for what is at work may itself be at work for longer than anybody waits for it.
+    if busy then steps.drain(row, args) end
+    return {answer = 'close', slot = row.slot, generation = row.generation, grant = row.grant,
+        connection = row.connection, busy = busy}
 end
 
-local function forget_dead_waiters()
-    for _, dead in ipairs(redis.call('ZRANGEBYSCORE', seen, '-inf', now - ALIVE)) do
-        redis.call('ZREM', waiters, dead)
-        redis.call('ZREM', seen, dead)
-    end
-end
-
-local function queue(waiter, rank)
-    if not redis.call('ZSCORE', waiters, waiter) then
-        redis.call('ZADD', waiters, rank * 1e14 + redis.call('INCR', prefix .. 'arrivals'), waiter)
-    end
-    redis.call('ZADD', seen, now, waiter)
-    forget_dead_waiters()
-    redis.call('PEXPIRE', waiters, QUEUE_TTL)
-    redis.call('PEXPIRE', seen, QUEUE_TTL)
-end
-
-local function leave(waiter)
-    redis.call('ZREM', waiters, waiter)
-    redis.call('ZREM', seen, waiter)
-    redis.call('DEL', prefix .. 'wake:' .. waiter)
-end
-
-local function lend(row, lease, lease_ms, busy_ms)
-    redis.call('HSET', key(row.slot), 'lease', lease, 'lease_until', now + lease_ms, 'busy', now + busy_ms, 'used', now)
-    return {'use', row.slot, row.generation, redis.call('HGET', key(row.slot), 'token')}
-end
-
-local function begin_closing(row, owner, closing_ms)
-    redis.call('HSET', key(row.slot), 'state', 'closing', 'until', now + closing_ms, 'lease', '', 'owner', owner)
-    return {'sign_out', row.slot, row.generation, redis.call('HGET', key(row.slot), 'token')}
-end
-
-local function begin_sign_in(row, lease, owner, intent_ms)
-    redis.call('HSET', key(row.slot), 'state', 'intent', 'generation', row.generation + 1, 'since', now,
-        'until', now + intent_ms, 'lease', lease, 'owner', owner)
-    return {'sign_in', row.slot, row.generation + 1}
+-- What opening a session, or renewing its token, needs to know of the login that it lives on.
+local function asking(row, answer)
+    local login = row.chain ~= '' and row.chain or nil
+    return {answer = answer, slot = row.slot, generation = row.generation, grant = row.grant, login = login,
+        refresh = login and redis.call('HGET', prefix .. 'logins:' .. args.connection, login) or nil}
 end
 
 -- What this lease was given already, by an answer that was lost.
-local function given(rows, lease, lease_ms, busy_ms)
+local function given(rows)
     for _, row in ipairs(rows) do
-        if row.lease == lease and row.state == 'open' then return lend(row, lease, lease_ms, busy_ms) end
-        if row.lease == lease and row.state == 'intent' and row.sent == 0 then
-            return {'sign_in', row.slot, row.generation}
+        if row.lease == args.lease then
+            if steps.renew(row, args) then return use(row) end
+            if row.sent == 0 and row.state == 'intent' then return asking(row, 'sign_in') end
+            if row.sent == 0 and row.state == 'refreshing' then return asking(row, 'refresh') end
         end
     end
     return nil
 end
 
--- Why no sign-in may be tried now, if so: refused credentials, or a full license asked a moment ago.
-local function barred(fingerprint)
-    local refused = redis.call('HMGET', prefix .. 'circuit', 'fingerprint', 'message')
-    if refused[1] == fingerprint then return {'refused', refused[2]} end
-    local left = redis.call('PTTL', prefix .. 'full')
-    if left > 0 then return {'full', redis.call('GET', prefix .. 'full'), left} end
-    return nil
-end
-
-local function holds(rows, state)
-    for _, row in ipairs(rows) do if row.state == state then return true end end
-    return false
-end
-
-local function is_signing_in(rows)
+local function holds(rows)
     for _, row in ipairs(rows) do
-        if row.state == 'intent' and row.since + ALONE > now then return true end
+        local alive = row.state ~= 'free' and row.state ~= 'quarantine'
+        if alive and row.connection == args.connection then return true end
     end
     return false
 end
 
 local operations = {}
 
--- Presence: who else uses this license. worker, alive_ms
-function operations.present(worker, alive_ms)
-    redis.call('ZADD', workers, now + tonumber(alive_ms), worker)
-    redis.call('PEXPIRE', workers, QUEUE_TTL)
+-- A store that was emptied has forgotten sessions that may still be open, and what was asked in the last minute.
+local function mourn()
+    if redis.call('SETNX', prefix .. 'mourned', now) == 0 then return end
+    redis.call('SET', prefix .. 'blackout', 1, 'PX', 60000)
+    for _, row in ipairs(slots()) do
+        steps.mourn(row, {generation = new_generation(), forgotten_ms = args.forgotten_ms})
+    end
 end
 
--- What to do for a waiter who is first, or how to wait: waiter, rank, lease, owner, fingerprint, then the license:
--- count, quarantine, lease_ms, busy_ms, alive_ms, intent_ms, closing_ms
-function operations.lease(waiter, rank, lease, owner, fingerprint, count, quarantine, lease_ms, busy_ms, alive_ms,
-    intent_ms, closing_ms)
-    ever(tonumber(count))
-    operations.present(owner, alive_ms)
-    local rows = slots(tonumber(count), tonumber(quarantine))
-    local before = given(rows, lease, tonumber(lease_ms), tonumber(busy_ms))
+-- A process comes to this license, or finds that the store is not the one that it knew.
+function operations.join()
+    local epoch = redis.call('GET', prefix .. 'epoch')
+    if not epoch then
+        epoch = args.fresh
+        redis.call('SET', prefix .. 'epoch', epoch)
+        redis.call('SET', prefix .. 'generation', now)
+    end
+    redis.call('HSETNX', prefix .. 'limits', 'max_sessions', args.max_sessions)
+    redis.call('HSETNX', prefix .. 'limits', 'max_per_minute', args.max_per_minute)
+    if args.epoch ~= '' and args.epoch ~= epoch then mourn() end
+    local limits = redis.call('HMGET', prefix .. 'limits', 'max_sessions', 'max_per_minute')
+    return {epoch = epoch, max_sessions = tonumber(limits[1]), max_per_minute = tonumber(limits[2])}
+end
+
+function operations.set_limits()
+    redis.call('HSET', prefix .. 'limits', 'max_sessions', args.max_sessions, 'max_per_minute', args.max_per_minute)
+    wake()
+    return true
+end
+
+local function present(owner, alive_ms)
+    redis.call('ZADD', workers, now + alive_ms, owner)
+    redis.call('PEXPIRE', workers, HOUR)
+end
+
+-- What to do for a waiter, or why to wait.
+function operations.lease()
+    if redis.call('GET', prefix .. 'epoch') ~= args.epoch then return {answer = 'emptied'} end
+    present(args.owner, args.alive_ms)
+    local view = look()
+    local before = given(view.rows)
     if before then return before end
-    queue(waiter, tonumber(rank))
-    local bar = barred(fingerprint)
-    if bar and not holds(rows, 'open') and not holds(rows, 'closing') then
-        leave(waiter)
-        return bar
+    local paused = redis.call('HGET', prefix .. 'paused', args.name)
+    local bar = barred(args.connection, args.fingerprint)
+    view.bars[args.connection] = bar or false
+    local chain = args.by_login and free_login(args.connection, view.rows) or nil
+    if args.by_login and not chain and not bar then view.bars[args.connection] = {answer = 'login'} end
+    local stop = paused and {answer = 'paused', message = paused} or view.bars[args.connection]
+    if stop and (paused or not holds(view.rows)) then
+        leave(args.waiter)
+        return stop
     end
-    local may_sign_in = not bar and not is_signing_in(rows)
-    local ready = available(rows, may_sign_in)
-    if redis.call('ZRANK', waiters, waiter) >= ready then return {'wait'} end
-    for _, row in ipairs(rows) do
-        if row.state == 'open' and row.lease == '' and row.renew > now then
-            leave(waiter)
-            wake(ready - 1)
-            return lend(row, lease, tonumber(lease_ms), tonumber(busy_ms))
-        end
+    local member, mine, what = queue(), nil, nil
+    view:share(function(waiter, row, action)
+        if waiter.member ~= member then return false end
+        mine, what = row, action
+        return true
+    end)
+    if not mine then return {answer = 'wait'} end
+    if what == 'close' then return close(mine) end
+    serve(member)
+    if what == 'sign_in' then
+        steps.intend(mine, {generation = new_generation(), lease_ms = args.lease_ms, lease = args.lease,
+            owner = args.owner, connection = args.connection, chain = chain or ''})
+        return asking(mine, 'sign_in')
     end
-    for _, row in ipairs(rows) do
-        if row.state ~= 'free' and is_available(row) then return begin_closing(row, owner, tonumber(closing_ms)) end
+    if what == 'refresh' then
+        steps.refresh(mine, {generation = new_generation(), lease_ms = args.lease_ms, lease = args.lease,
+            owner = args.owner})
+        return asking(mine, 'refresh')
     end
-    for _, row in ipairs(rows) do
-        if row.state == 'free' then
-            leave(waiter)
-            return begin_sign_in(row, lease, owner, tonumber(intent_ms))
-        end
-    end
+    steps.lend(mine, {lease = args.lease, lease_ms = args.lease_ms, busy_ms = args.busy_ms,
+        long = parse(member).long and 1 or 0})
+    wake()
+    return use(mine)
 end
 
--- The last moment before a sign-in is sent: whether it may be. slot, generation, sign_in_ms
-function operations.send(slot, generation, sign_in_ms)
-    local row = read(slot)
-    if row.state ~= 'intent' or row.generation ~= tonumber(generation) or row['until'] <= now then return 0 end
-    redis.call('HSET', key(slot), 'sent', 1, 'until', now + tonumber(sign_in_ms))
-    return 1
+-- One step of the table: whether it was taken.
+function operations.step()
+    local row = settled(args.slot)
+    local taken = steps[args.name](row, args)
+    wake()
+    return taken
 end
 
--- The answer to a lease was lost, so nothing came of it: lease, count
-function operations.withdraw(lease, count)
-    for slot = 1, tonumber(count) do
+-- A sign-in or a renewal ended with a token. What a login lives on is kept even if it came too late.
+function operations.opened()
+    local row = read(args.slot)
+    local logins = prefix .. 'logins:' .. args.connection
+    if args.login and args.chain and redis.call('HEXISTS', logins, args.login) == 1 then
+        redis.call('HSET', logins, args.login, args.chain)
+    end
+    if row.state == 'open' and row.generation == args.generation and row.lease == args.lease then return {answer = 'use'} end
+    local landed = prefix .. 'landed:' .. args.connection
+    if args.landed and redis.call('SETNX', landed, args.landed) == 0 then
+        local before = redis.call('GET', landed)
+        if before ~= args.landed then return {answer = 'elsewhere', before = before} end
+    end
+    if not steps[args.name](row, args) then return {answer = 'late'} end
+    redis.call('DEL', prefix .. 'circuit:' .. args.connection, prefix .. 'full', prefix .. 'full:' .. args.connection)
+    wake()
+    return {answer = 'use'}
+end
+
+-- A person has signed in: a chain of refresh tokens begins.
+function operations.log_in()
+    local id = string.format('%.0f', new_generation())
+    redis.call('HSET', prefix .. 'logins:' .. args.connection, id, args.chain)
+    redis.call('HSET', prefix .. 'logged_in:' .. args.connection, id, now)
+    wake()
+    return id
+end
+
+function operations.log_out()
+    local chain = redis.call('HGET', prefix .. 'logins:' .. args.connection, args.login)
+    redis.call('HDEL', prefix .. 'logins:' .. args.connection, args.login)
+    redis.call('HDEL', prefix .. 'logged_in:' .. args.connection, args.login)
+    return chain
+end
+
+-- For people: each login of a connection, its age, and whether a session lives on it.
+function operations.logins()
+    local used, list = {}, {}
+    for slot = 1, number('slots') do
         local row = read(slot)
-        if row.lease == lease and row.state == 'intent' and row.sent == 0 then free(slot) end
-        if row.lease == lease and row.state == 'open' then redis.call('HSET', key(slot), 'lease', '') end
+        used[row.chain] = row.state ~= 'free' or nil
     end
-    wake(1)
-end
-
--- A sign-in ended with a token: slot, generation, token, renew_ms, gone_ms, lease, lease_ms, busy_ms
-function operations.opened(slot, generation, token, renew_ms, gone_ms, lease, lease_ms, busy_ms)
-    local row = read(slot)
-    if row.generation ~= tonumber(generation) or row.lease ~= lease then return {'late'} end
-    if row.state == 'open' then return lend(row, lease, tonumber(lease_ms), tonumber(busy_ms)) end
-    if row.state ~= 'intent' then return {'late'} end
-    redis.call('HSET', key(slot), 'state', 'open', 'token', token, 'renew', now + renew_ms, 'gone', now + gone_ms,
-        'until', now + gone_ms)
-    redis.call('HDEL', key(slot), 'since', 'sent')
-    redis.call('DEL', prefix .. 'circuit', prefix .. 'full')
-    wake(1)
-    return lend(row, lease, tonumber(lease_ms), tonumber(busy_ms))
-end
-
--- A sign-in that surely opened nothing: slot, generation
-function operations.not_opened(slot, generation)
-    local row = read(slot)
-    if row.state == 'intent' and row.generation == tonumber(generation) then free(slot) end
-    wake(1)
-end
-
--- A session that was opened, but never written down as open, was closed again: slot, generation
-function operations.undone(slot, generation)
-    local row = read(slot)
-    if row.generation == tonumber(generation) and row.state ~= 'closing' then free(slot) end
-    wake(1)
-end
-
--- A sign-in of unknown outcome: slot, generation, quarantine
-function operations.unknown(slot, generation, quarantine)
-    local row = read(slot)
-    if row.state == 'intent' and row.generation == tonumber(generation) then
-        redis.call('HSET', key(slot), 'state', 'quarantine', 'until', now + tonumber(quarantine), 'lease', '')
+    local since = redis.call('HGETALL', prefix .. 'logged_in:' .. args.connection)
+    for i = 1, #since, 2 do
+        list[#list + 1] = {id = since[i], age_ms = now - tonumber(since[i + 1]), used = used[since[i]] or false}
     end
-    wake(1)
+    return list
 end
 
--- slot, generation, lease
-function operations.release(slot, generation, lease)
-    local row = read(slot)
-    if row.state == 'open' and row.generation == tonumber(generation) and row.lease == lease then
-        redis.call('HSET', key(slot), 'lease', '', 'busy', 0, 'used', now)
+-- The ERP has ended a login: it is of no use any more, if this is still what it lived on.
+function operations.login_ended()
+    local logins = prefix .. 'logins:' .. args.connection
+    if redis.call('HGET', logins, args.login) == args.chain then
+        redis.call('HDEL', logins, args.login)
+        redis.call('HDEL', prefix .. 'logged_in:' .. args.connection, args.login)
     end
-    wake(1)
+    return true
 end
 
--- The heartbeat of a lease: slot, generation, lease, lease_ms
-function operations.renew(slot, generation, lease, lease_ms)
-    local row = read(slot)
-    if row.state ~= 'open' or row.generation ~= tonumber(generation) or row.lease ~= lease then return 0 end
-    redis.call('HSET', key(slot), 'lease_until', now + tonumber(lease_ms))
-    return 1
-end
-
--- The ERP no longer takes the token, or never opened its session: slot, generation, lease, owner,
--- closing_ms. Whoever has the session on a later lease will find out, if it is so.
-function operations.lost(slot, generation, lease, owner, closing_ms)
-    local row = read(slot)
-    if row.state ~= 'open' or row.generation ~= tonumber(generation) then return {'late'} end
-    if row.lease ~= '' and row.lease ~= lease and row.lease_until > now then return {'late'} end
-    return begin_closing(row, owner, tonumber(closing_ms))
-end
-
--- A session was closed, even one of which we had lost sight: slot, generation
-function operations.closed(slot, generation)
-    local row = read(slot)
-    local known = row.state == 'closing' or row.state == 'quarantine'
-    if known and row.generation == tonumber(generation) then free(slot) end
-    wake(1)
-end
-
--- A token that no longer signs out: the seat frees when the ERP closes the session: slot, generation
-function operations.dead(slot, generation)
-    local row = read(slot)
-    if row.state == 'closing' and row.generation == tonumber(generation) then
-        redis.call('HSET', key(slot), 'state', 'quarantine', 'until', math.max(row.gone, row.busy))
-        redis.call('HDEL', key(slot), 'token')
+-- The end of a lease: the seconds that its exchange took teach what to expect of the next.
+function operations.release()
+    local row = read(args.slot)
+    if args.took then
+        local before = expected()
+        local mean = before > 0 and before * 0.8 + args.took * 0.2 or args.took
+        redis.call('HSET', prefix .. 'expected', args.what, math.floor(mean))
+        redis.call('PEXPIRE', prefix .. 'expected', HOUR)
     end
+    local step = args.answered and steps.release or steps.let_go
+    if step(row, args) then wake() end
+    return true
 end
 
--- A session could not be closed; leave it to the next who looks, not before: slot, generation, pause_ms
-function operations.not_closed(slot, generation, pause_ms)
-    local row = read(slot)
-    if row.state == 'closing' and row.generation == tonumber(generation) then
-        redis.call('HSET', key(slot), 'until', now + tonumber(pause_ms))
+-- The answer to a lease was lost, so nothing came of it.
+function operations.withdraw()
+    leave(args.waiter)
+    for _, row in ipairs(slots()) do
+        if row.lease == args.lease then
+            local _ = steps.let_go(row, args)
+            if row.state == 'intent' and row.sent == 0 then steps.not_opened(row, row) end
+            if row.state == 'refreshing' and row.sent == 0 then steps.not_refreshed(row, row) end
+        end
     end
+    wake()
+    return true
 end
 
--- One session to close, if there is one: idle for so long, or left half closed, or beyond a lowered limit.
--- count, quarantine, owner, closing_ms, idle_ms
-function operations.idle(count, quarantine, owner, closing_ms, idle_ms)
-    count = tonumber(count)
-    forget_dead_waiters()
-    for _, row in ipairs(slots(ever(count), tonumber(quarantine))) do
-        local unused = row.state == 'open' and row.lease == ''
-        local waited_for = row.slot <= count and redis.call('ZCARD', waiters) > 0
-        local idle = unused and not waited_for and row.used + tonumber(idle_ms) <= now
-        local left_over = row.state == 'closing' and row['until'] <= now
-        if idle or left_over then return begin_closing(row, owner, tonumber(closing_ms)) end
+-- The ERP no longer takes the token, or never opened its session. Whoever has the session by now will find out too.
+function operations.lost()
+    local row = read(args.slot)
+    if not steps.lost(row, args) then return {answer = 'late'} end
+    return close(row)
+end
+
+-- A session was closed. If it had a seat, there is room for another now.
+function operations.closed()
+    local row = read(args.slot)
+    local seated = row.fresh == 0
+    local _ = steps.closed(row, args)
+    if seated then redis.call('DEL', prefix .. 'full', prefix .. 'full:' .. args.connection) end
+    wake()
+    return true
+end
+
+-- The heartbeat of a worker, of its leases, and of the connections that its jobs are at.
+function operations.beat()
+    present(args.owner, args.alive_ms)
+    for _, held in ipairs(args.held) do
+        local row = read(held.slot)
+        local known = {lease = held.lease, generation = held.generation, lease_ms = args.lease_ms}
+        local _ = steps.renew(row, known) or (row.lease == held.lease and steps.keep(row, known))
     end
-    return {'none'}
+    redis.call('ZREMRANGEBYSCORE', at_work, '-inf', now)
+    for _, connection in ipairs(args.at_work) do
+        redis.call('ZADD', at_work, now + args.alive_ms, connection .. '|' .. args.owner)
+    end
+    redis.call('PEXPIRE', at_work, HOUR)
+    return true
 end
 
--- fingerprint, message
-function operations.refuse(fingerprint, message)
-    redis.call('HSET', prefix .. 'circuit', 'fingerprint', fingerprint, 'message', message)
+-- No job of this worker is at a connection any more.
+function operations.rest()
+    redis.call('ZREM', at_work, args.connection .. '|' .. args.owner)
+    return true
 end
 
+local function is_at_work(connection)
+    for _, member in ipairs(redis.call('ZRANGEBYSCORE', at_work, now, '+inf')) do
+        if member:sub(1, #connection + 1) == connection .. '|' then return true end
+    end
+    return false
+end
+
+local function is_waited_for(connection)
+    for _, member in ipairs(redis.call('ZRANGE', waiters, 0, -1)) do
+        if parse(member).connection == connection then return true end
+    end
+    return false
+end
+
+-- One session of a connection to close, if there is one: idle for so long, left half closed, beyond a lowered limit,
+-- or of a paused connection.
+function operations.idle()
+    forget_the_dead()
+    local limit, waited_for = allowed(), is_waited_for(args.connection)
+    local hurried = redis.call('HEXISTS', prefix .. 'paused', args.name) == 1
+    local held_by_jobs = args.idle_ms == 0 and is_at_work(args.connection)
+    for _, row in ipairs(slots()) do
+        if row.connection == args.connection then
+            local unused = row.state == 'open' and row.lease == ''
+            local superfluous = row.slot > limit or hurried
+            local idle = not waited_for and not held_by_jobs and row.used + args.idle_ms <= now and row.busy <= now
+            local left_over = row.state == 'closing' and row['until'] <= now
+            if (unused and (superfluous or idle)) or left_over then
+                local answer = close(row)
+                -- One whose token is dead cannot be closed; the next may be.
+                if answer.answer == 'close' then return answer end
+            end
+        end
+    end
+    return {answer = 'wait'}
+end
+
+function operations.refuse()
+    redis.call('HSET', prefix .. 'circuit:' .. args.connection, 'fingerprint', args.fingerprint, 'message', args.message,
+        'code', args.code)
+    return true
+end
+
+-- An operator has mended what stood in the way.
 function operations.restore()
-    redis.call('DEL', prefix .. 'circuit', prefix .. 'full')
-    wake(1)
+    redis.call('DEL', prefix .. 'circuit:' .. args.connection, prefix .. 'full', prefix .. 'full:' .. args.connection,
+        prefix .. 'landed:' .. args.connection)
+    wake()
+    return true
 end
 
--- message, pause_ms
-function operations.full(message, pause_ms)
-    redis.call('SET', prefix .. 'full', message, 'PX', pause_ms)
+-- A login limit was met: the license's, or that of a connection's user.
+function operations.full()
+    local whose = args.of == 'user' and ':' .. args.connection or ''
+    redis.call('SET', prefix .. 'full' .. whose, args.message, 'PX', args.pause_ms)
+    return true
 end
 
-function operations.leave(waiter)
-    leave(waiter)
-    wake(1)
+function operations.leave()
+    leave(args.waiter)
+    wake()
+    return true
 end
 
--- worker, leaving_ms. Who else is there, and when each was last seen to beat.
-function operations.absent(worker, leaving_ms)
-    redis.call('ZREM', workers, worker)
-    redis.call('ZADD', prefix .. 'leaving', now + tonumber(leaving_ms), worker)
-    redis.call('PEXPIRE', prefix .. 'leaving', leaving_ms)
+-- Who else is there, and when each was last seen to beat.
+function operations.absent()
+    redis.call('ZREM', workers, args.owner)
+    redis.call('ZADD', leaving, now + args.closing_ms, args.owner)
+    redis.call('PEXPIRE', leaving, args.closing_ms)
     redis.call('ZREMRANGEBYSCORE', workers, '-inf', now)
     return redis.call('ZRANGE', workers, 0, -1, 'WITHSCORES')
 end
 
--- One session to close when nobody is left to use any: quarantine, owner, closing_ms
-function operations.last(quarantine, owner, closing_ms)
+-- One session of a connection to close when nobody is left to use any.
+function operations.last()
     redis.call('ZREMRANGEBYSCORE', workers, '-inf', now)
-    redis.call('ZREM', workers, owner)
-    if redis.call('ZCARD', workers) > 0 then return {'none'} end
-    for _, row in ipairs(slots(ever(0), tonumber(quarantine))) do
+    redis.call('ZREM', workers, args.owner)
+    if redis.call('ZCARD', workers) > 0 then return {answer = 'wait'} end
+    for _, row in ipairs(slots()) do
         -- Of two that leave together, each closes what it has begun to close.
-        local leaving = row.owner ~= owner and redis.call('ZSCORE', prefix .. 'leaving', row.owner or '')
-        local others = leaving and tonumber(leaving) > now
-        if row.state == 'open' or (row.state == 'closing' and not others) then
-            return begin_closing(row, owner, tonumber(closing_ms))
+        local other = row.owner ~= args.owner and redis.call('ZSCORE', leaving, row.owner)
+        local others = other and tonumber(other) > now and row['until'] > now
+        local known = row.connection == args.connection
+        if known and (row.state == 'open' or (row.state == 'closing' and not others)) then
+            if row.lease ~= '' then steps.let_go(row, {lease = row.lease}) end
+            if row.state == 'closing' then row['until'] = now end
+            local answer = close(row)
+            if answer.answer == 'close' then return answer end
         end
     end
-    return {'none'}
+    return {answer = 'wait'}
 end
 
--- For people: slot, state, generation, milliseconds until the state ends by itself, whether it is lent.
-function operations.view(count, quarantine)
+-- An operator halts a connection, and lets it go on.
+function operations.pause()
+    redis.call('HSET', prefix .. 'paused', args.name, args.message)
+    return true
+end
+
+function operations.resume()
+    redis.call('HDEL', prefix .. 'paused', args.name)
+    wake()
+    return true
+end
+
+-- The operator's word that the ERP has closed a slot's session.
+function operations.given_up()
+    local taken = steps.given_up(settled(args.slot), args)
+    wake()
+    return taken
+end
+
+-- An operator has a session of a connection closed that is lent to nobody.
+function operations.sign_out()
+    local row = settled(args.slot)
+    local unused = row.state == 'open' and row.lease == '' or row.state == 'closing' and row['until'] <= now
+    local known = row.connection == args.connection and row.generation == args.generation
+    return unused and known and close(row) or {answer = 'wait'}
+end
+
+-- An operator has made room at the ERP: what was met as a limit may be gone.
+function operations.make_room()
+    redis.call('DEL', prefix .. 'full', prefix .. 'full:' .. args.connection)
+    wake()
+    return true
+end
+
+-- For people: the slots, as they are.
+function operations.view()
     local view = {}
-    for _, row in ipairs(slots(ever(tonumber(count)), tonumber(quarantine))) do
-        local left = row['until'] > now and row['until'] - now or 0
-        view[#view + 1] = {row.slot, row.state, row.generation, left, row.state == 'open' and row.lease ~= '' and 1 or 0}
-    end
+    for slot = 1, math.max(allowed(), number('slots')) do view[slot] = read(slot) end
+    for _, row in ipairs(view) do row.grant, row.now = nil, now end
     return view
 end
 
-local call = operations[operation]
-return call(unpack(ARGV, 2))
+return cjson.encode(operations[operation]())

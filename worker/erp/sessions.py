@@ -1,9 +1,8 @@
 """The ERP's sessions: slots in the store that every worker shares, each lent to one exchange at a time.
 
-A session is leased, not locked: the slot's states and their compare-and-set are in ``sessions.lua``; here is what
-is said to the ERP between two of them. A sign-in is written down before it is sent; what cannot be known (a sign-in
-whose answer was lost) is quarantined until the ERP has surely closed it; closing is signing out and then revoking.
-A lease is a heartbeat: when a worker dies its session is lent on, with the same token.
+A session is leased, not locked: its states are the table in ``slots.py``, who gets which is decided in the store, and
+here is what this process does about it. A lease is a heartbeat: when a worker dies its session is lent on, with the
+same token, and what it would still send or write is refused.
 """
 
 from __future__ import annotations
@@ -11,77 +10,61 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
 
 import redis
 import structlog
-from cryptography.fernet import InvalidToken
-from pydantic import SecretStr
 
-from worker.erp import signin
 from worker.erp.budget import Budget
 from worker.erp.caller import Caller
+from worker.erp.closing import Closer
 from worker.erp.deadline import Deadline
-from worker.erp.outbox import Outbox
-from worker.erp.store import Script, ms, texts
-from worker.erp.wire import Wire, Wires
+from worker.erp.license import LimitsInForce, sessions_script
+from worker.erp.membership import CLOSE_SECONDS, LEASE_SECONDS, PRESENCE_SECONDS, Member
+from worker.erp.opening import LOGIN_LIMIT_SECONDS, Opener, Opening
+from worker.erp.signin import Grant
+from worker.erp.store import ms
 from worker.errors import (
-    AnswerCut,
-    AnswerMalformed,
-    DeadlineExceeded,
-    ErpRefused,
-    ExchangeTimeout,
+    ConnectionPaused,
     LoginLimit,
-    Misconfigured,
-    SessionLost,
-    SessionsBusy,
+    LoginNeeded,
     SignInRefused,
     Stopping,
     StoreUnavailable,
+    TenantMismatch,
+    UserLoginLimit,
     WorkerError,
 )
 from worker.job import Lane
 from worker.settings import Connection, Settings
 
-LEASE_SECONDS = 15.0
-PRESENCE_SECONDS = 4.0
-SIGN_IN_SECONDS = 30.0
-PERMIT_SECONDS = 20.0
-CLOSE_SECONDS = 15.0
-CLOSE_PAUSE_SECONDS = 0.5
-RETRY_CLOSE_SECONDS = 5.0
-LOGIN_LIMIT_SECONDS = 30.0
 WAKE_SECONDS = 1.0
-QUEUE_SECONDS = 600.0
-"""How long the ERP may hold a request before it works on it (vendor's guide, License Restrictions for API Users)."""
 
-RENEWAL_SHARE = 0.1
-"""The last part of a token's life in which no exchange is begun; a minute at most."""
-
-UNTIL_MENDED = (
-    "no other sign-in is tried until workers start with other credentials, or acuworker doctor signs in"
-)
+UNTIL_MENDED = "no other sign-in is tried until the credentials change, or acuworker doctor signs in"
 
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Lease:
-    """The exclusive loan of a session to one exchange; ``fresh`` when no exchange has used it yet.
+    """The exclusive loan of a session to one exchange; ``fresh`` when no exchange has been answered in it yet.
 
     The request is sent by ``send_by`` or never: later the session may be another's, or signed out and its token not
-    yet revoked, and then a request would open a session again.
+    yet revoked, and then a request would open a session again. ``unanswered`` says that a request in the session may
+    still be at work, this one or one that a killed worker left behind; ``took`` how many seconds the answer took.
     """
 
     slot: int
     generation: int
     id: str
-    token: SecretStr
+    grant: Grant
     send_by: Deadline
     fresh: bool
+    unanswered: bool = True
+    took: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +77,7 @@ class SlotView:
     generation: int
     seconds: float
     lent: bool
+    owner: str
 
 
 class SessionPool:
@@ -104,59 +88,82 @@ class SessionPool:
         settings: Settings,
         connection: Connection,
         store: redis.Redis,
+        limits: LimitsInForce,
         budget: Budget,
         owner: str,
         stop: threading.Event,
+        closers: Callable[[], dict[str, Closer]] | None = None,
     ) -> None:
-        self._settings = settings
-        self._connection = connection
-        self._script = Script(store, "sessions.lua", f"acuworker:{connection.name}:")
-        self._outbox = Outbox(self._script)
-        self._budget = budget
-        self._owner = owner
+        """``closers`` knows who closes the sessions of the other connections of this license, by their marks."""
+        self.connection = connection
+        self.member = Member(settings, connection, sessions_script(store, limits.name), owner)
+        self.closer = Closer(self.member, budget)
+        self._opener = Opener(self.member, budget, self.closer)
+        self._limits = limits
         self._stop = stop
-        self._held: dict[str, Lease] = {}
-        self._endpoints: signin.Endpoints | None = None
-        self._sign_out_wires = Wires(connection)
+        self._closers = closers or dict
+        self._held: dict[str, Lease | Opening] = {}
+        self._jobs = 0
 
     @contextmanager
-    def lease(self, caller: Caller) -> Iterator[Lease]:
-        """A session for one exchange, in the order of lane and arrival; signs in when there is none.
+    def lease(self, caller: Caller, what: str = "", longest: float = 0.0) -> Iterator[Lease]:
+        """A session for one exchange, in the order of lane, job and arrival; signs in when there is none.
 
-        Raises SignInRefused, LoginLimit, SessionsBusy, StoreUnavailable, DeadlineExceeded, Stopping, or what a
-        sign-in raises.
+        ``what`` is asked, which tells how long it may take, and ``longest`` the most that it may. Raises
+        SignInRefused, LoginLimit, LoginNeeded, ConnectionPaused, SessionsBusy, StoreUnavailable, DeadlineExceeded,
+        Stopping, or what a sign-in raises.
         """
-        lease = self._acquire(caller)
-        self._held[lease.id] = lease
+        lease = self._acquire(caller, what, longest)
         try:
             if self._stop.is_set():
                 raise Stopping("the worker is shutting down")
             yield lease
         finally:
             del self._held[lease.id]
-            self._outbox.tell("release", lease.slot, lease.generation, lease.id)
+            took = None if lease.took is None else ms(lease.took)
+            answered = not lease.unanswered
+            self.member.outbox.tell(
+                "release", slot=lease.slot, lease=lease.id, answered=answered, took=took, what=what
+            )
 
     def lost(self, lease: Lease, error: WorkerError) -> None:
-        """Say that the ERP did not take the lease's token: close the session, once for its generation."""
+        """Say that the ERP did not take the lease's session: close it, once for its generation."""
         if isinstance(error, LoginLimit):
-            self._script("full", error.message, ms(LOGIN_LIMIT_SECONDS))
-        answer = self._script("lost", lease.slot, lease.generation, lease.id, self._owner, ms(CLOSE_SECONDS))
-        if texts(answer)[0] == "sign_out":
-            self._close(lease.slot, lease.generation, lease.token, Deadline(CLOSE_SECONDS))
+            by_user = isinstance(error, UserLoginLimit)
+            told = {"of": "user" if by_user else "license", "connection": self.member.mark}
+            pause = ms(error.seconds if by_user else LOGIN_LIMIT_SECONDS)
+            self.member.script("full", message=error.message, pause_ms=pause, **told)
+        answer = self.member.script("lost", slot=lease.slot, lease=lease.id, **self._closing)
+        if answer["answer"] == "close":
+            self._close(answer)
+
+    @contextmanager
+    def job(self) -> Iterator[None]:
+        """Around a job: with ``idle_seconds`` 0 the connection's sessions are signed out when no job is at it."""
+        self._jobs += 1
+        try:
+            yield
+        finally:
+            self._jobs -= 1
+            if self.connection.idle_seconds == 0 and self._jobs == 0:
+                with suppress(StoreUnavailable):
+                    self.member.script("rest", connection=self.member.mark, owner=self.member.owner)
+                    self.tidy()
 
     def beat(self) -> None:
         """Keep this process present and its leases alive. Raises StoreUnavailable."""
-        self._outbox.flush()
-        self._script("present", self._owner, ms(PRESENCE_SECONDS))
-        for lease in tuple(self._held.values()):
-            self._script("renew", lease.slot, lease.generation, lease.id, ms(LEASE_SECONDS))
+        self.member.outbox.flush()
+        held = [
+            {"slot": lease.slot, "generation": lease.generation, "lease": name}
+            for name, lease in tuple(self._held.items())
+        ]
+        at_work = [self.member.mark] if self._jobs else []
+        self.member.script("beat", held=held, at_work=at_work, lease_ms=ms(LEASE_SECONDS), **self._present)
 
     def tidy(self) -> None:
         """Close the sessions that have been idle too long, or were left half closed. Raises StoreUnavailable."""
-        idle = ms(self._connection.idle_seconds)
-        self._close_while(
-            "idle", self._connection.max_sessions, self._quarantine, self._owner, ms(CLOSE_SECONDS), idle
-        )
+        told = {"idle_ms": ms(self.connection.idle_seconds), "name": self.connection.name}
+        self._close_while("idle", **told, **self._closing)
 
     def leave(self) -> None:
         """Give up this process's presence; when no other worker is left, close every session.
@@ -171,228 +178,183 @@ class SessionPool:
             if any(beats.get(worker) != beat for worker, beat in now.items()):
                 return
             beats = now
-        self._close_while("last", self._quarantine, self._owner, ms(CLOSE_SECONDS))
+        self._close_while("last", **self._closing)
 
     def close(self) -> None:
         """Close the connections that signed out."""
-        self._sign_out_wires.close()
+        self.closer.end()
 
     def restore(self) -> None:
-        """Close the circuit: an operator has seen a sign-in succeed."""
-        self._script("restore")
+        """Forget what stands in the way of signing in: an operator has mended it. Raises StoreUnavailable."""
+        self.member.script("restore", connection=self.member.mark)
 
     def view(self) -> list[SlotView]:
-        """The slots, for people."""
-        rows = self._script("view", self._connection.max_sessions, self._quarantine)
-        return [
-            SlotView(
-                connection=self._connection.name,
-                slot=int(slot),
-                state=state,
-                generation=int(generation),
-                seconds=int(left) / 1000,
-                lent=lent == "1",
-            )
-            for slot, state, generation, left, lent in map(texts, rows)
-        ]
+        """The slots of the license, for people. Raises StoreUnavailable."""
+        return [slot_view(row) for row in self.member.script("view")]
 
     @property
-    def _quarantine(self) -> int:
-        """How long a sign-in that was not answered may go on to hold a seat."""
-        return ms(QUEUE_SECONDS + self._connection.session_seconds)
+    def _present(self) -> dict[str, Any]:
+        return {"owner": self.member.owner, "alive_ms": ms(PRESENCE_SECONDS)}
 
     @property
-    def _busy(self) -> int:
-        """How long after a lease was given the ERP may be at work on its request."""
-        return ms(LEASE_SECONDS + max(self._connection.exchange_seconds, self._connection.file_seconds))
+    def _closing(self) -> dict[str, Any]:
+        times = {"closing_ms": ms(CLOSE_SECONDS), "drain_ms": self.member.drain_ms}
+        return {"owner": self.member.owner, "connection": self.member.mark, **times}
 
     def _others(self) -> dict[str, str]:
-        flat = texts(self._script("absent", self._owner, ms(CLOSE_SECONDS)))
+        flat: Sequence[str] = self.member.script("absent", **self._closing) or ()
         return dict(zip(flat[::2], flat[1::2], strict=True))
 
-    def _acquire(self, caller: Caller) -> Lease:
+    def _acquire(self, caller: Caller, what: str, longest: float) -> Lease:
         waiter = uuid.uuid4().hex
         began = caller.deadline.remaining()
+        asked = self._asked(caller, waiter, what, longest)
         try:
             while True:
                 if self._stop.is_set():
                     raise Stopping("the worker is shutting down")
-                caller.deadline.check(f"a session of connection {self._connection.name!r}")
-                lease = self._try(waiter, caller)
+                caller.deadline.check(f"a session of connection {self.connection.name!r}")
+                lease = self._try(asked, caller)
                 if lease is not None:
                     caller.spent.waited("session", began - caller.deadline.remaining())
                     return lease
         except BaseException:
             with suppress(StoreUnavailable):
-                self._script("leave", waiter)
+                self.member.script("leave", waiter=waiter)
             raise
 
-    def _try(self, waiter: str, caller: Caller) -> Lease | None:
+    def _asked(self, caller: Caller, waiter: str, what: str, longest: float) -> dict[str, Any]:
+        """What the store must know of one who waits."""
+        return {
+            "waiter": waiter,
+            "lease": f"{self.member.owner}/{waiter}",
+            "rank": 0 if caller.lane is Lane.INTERACTIVE else 1,
+            "job": caller.job_id,
+            "what": what,
+            "name": self.connection.name,
+            "fingerprint": self.member.fingerprint,
+            "by_login": self.connection.sign_in == "login",
+            "known": dict.fromkeys([*self._closers(), self.member.mark], True),
+            "lease_ms": ms(LEASE_SECONDS),
+            "busy_ms": ms(LEASE_SECONDS + self.connection.queue_seconds + longest),
+            **self._closing,
+            **self._present,
+        }
+
+    def _try(self, asked: dict[str, Any], caller: Caller) -> Lease | None:
         """One look at the slots, and what it tells us to do; None to look again."""
-        name = f"{self._owner}/{waiter}"
         send_by = Deadline(LEASE_SECONDS)
-        match self._look(waiter, name, caller.lane):
-            case ["use", slot, generation, token]:
-                return Lease(
-                    slot=int(slot),
-                    generation=int(generation),
-                    id=name,
-                    token=self._decrypt(token),
-                    send_by=send_by,
-                    fresh=False,
-                )
-            case ["sign_in", slot, generation]:
-                return self._sign_in(int(slot), int(generation), name, caller)
-            case ["sign_out", slot, generation, token]:
-                self._close(int(slot), int(generation), self._decrypt(token), Deadline(CLOSE_SECONDS))
-            case ["refused", message]:
-                raise SignInRefused(f"{message}; {UNTIL_MENDED}", "connection")
-            case ["full", message, left]:
-                raise LoginLimit(message, seconds=max(1.0, int(left) / 1000))
+        answer = self._look(asked)
+        match answer["answer"]:
+            case "use":
+                grant = self.member.grant(answer["grant"])
+                return self._hold(answer, asked, grant, send_by, fresh=answer["fresh"])
+            case "sign_in" | "refresh":
+                return self._open(answer, asked, caller)
+            case "close":
+                self._close(answer)
+            case "emptied":
+                self._limits.join()
+            case "wait":
+                seconds = max(0.01, min(WAKE_SECONDS, caller.deadline.remaining()))
+                self.member.script.wait(f"wake:{asked['waiter']}", seconds)
             case _:
-                self._script.wait(f"wake:{waiter}", max(0.01, min(WAKE_SECONDS, caller.deadline.remaining())))
+                raise stopped_by(answer, self.connection.name)
         return None
 
-    def _look(self, waiter: str, name: str, lane: Lane) -> list[str]:
-        rank = 0 if lane is Lane.INTERACTIVE else 1
-        license_ = (
-            self._connection.max_sessions,
-            self._quarantine,
-            ms(LEASE_SECONDS),
-            self._busy,
-            ms(PRESENCE_SECONDS),
-            ms(PERMIT_SECONDS + CLOSE_SECONDS),
-            ms(CLOSE_SECONDS),
+    def _hold(
+        self, answer: dict[str, Any], asked: dict[str, Any], grant: Grant, send_by: Deadline, *, fresh: bool
+    ) -> Lease:
+        """The lease that the store has given; the heartbeat keeps it from now on."""
+        lease = Lease(
+            slot=answer["slot"],
+            generation=answer["generation"],
+            id=asked["lease"],
+            grant=grant,
+            send_by=send_by,
+            fresh=fresh,
         )
-        try:
-            return texts(self._script("lease", waiter, rank, name, self._owner, self._fingerprint, *license_))
-        except StoreUnavailable:
-            self._outbox.tell("withdraw", name, self._connection.max_sessions)
-            raise
+        self._held[lease.id] = lease
+        return lease
 
-    def _sign_in(self, slot: int, generation: int, name: str, caller: Caller) -> Lease | None:
-        """Sign in for a slot whose intent to do so is written down, and take its first lease.
-
-        None when the store no longer waits for it (then the new token is signed out again), or when the login limit
-        is reached, which others of our own sessions may outlast: look again.
-        """
-        cipher = self._settings.cipher()
-        try:
-            grant = self._request_grant(slot, generation, caller)
-        except LoginLimit:
-            return None
-        kept = cipher.encrypt(grant.token.get_secret_value().encode()).decode()
-        life = grant.expires_in
-        renew = ms(life - min(60.0, life * RENEWAL_SHARE))
-        gone = ms(max(life, self._connection.session_seconds) + SIGN_IN_SECONDS)
-        send_by = Deadline(LEASE_SECONDS)
-        try:
-            answer = self._script(
-                "opened", slot, generation, kept, renew, gone, name, ms(LEASE_SECONDS), self._busy
-            )
-        except StoreUnavailable:
-            self._give_back(slot, generation, grant.token)
-            raise
-        if texts(answer)[0] == "late":
-            self._give_back(slot, generation, grant.token)
-            return None
-        log.info("signed in", connection=self._connection.name, slot=slot, generation=generation)
-        return Lease(
-            slot=slot, generation=generation, id=name, token=grant.token, send_by=send_by, fresh=True
+    def _open(self, answer: dict[str, Any], asked: dict[str, Any], caller: Caller) -> Lease | None:
+        """Sign in, or renew a token, and take the session's first lease."""
+        renewing = answer["answer"] == "refresh"
+        opening = Opening(
+            slot=answer["slot"],
+            generation=answer["generation"],
+            lease=asked["lease"],
+            busy_ms=asked["busy_ms"],
+            login=answer.get("login"),
+            kept=answer.get("refresh"),
+            refresh=self.member.secret(answer.get("refresh")),
+            old=self.member.grant(answer["grant"]) if renewing else None,
         )
-
-    def _give_back(self, slot: int, generation: int, token: SecretStr) -> None:
-        """Close a session that the store does not know of, and say so to the store."""
-        self._goodbye(token, Deadline(CLOSE_SECONDS))
-        self._outbox.tell("undone", slot, generation)
-
-    def _request_grant(self, slot: int, generation: int, caller: Caller) -> signin.Grant:
-        """The grant of a sign-in; when there is none, the slot is left in the state that this means."""
-        sent = False
-        hurried = replace(caller, deadline=caller.deadline.within(PERMIT_SECONDS))
+        self._held[opening.lease] = opening
         try:
-            with (
-                self._budget.sign_in_permit(hurried, SIGN_IN_SECONDS) as permit,
-                # A connection that was kept alive may be closed under the sign-in, whose outcome nobody knew then.
-                closing(Wire(self._connection)) as wire,
-            ):
-                endpoints = self._discovered(wire, hurried.deadline)
-                limit = Deadline(SIGN_IN_SECONDS)
-                if not self._script("send", slot, generation, ms(SIGN_IN_SECONDS)):
-                    raise SessionsBusy("the time to sign in passed before it was sent")
-                permit.used = sent = True
-                caller.spent.requests += 1
-                return signin.sign_in(wire, self._connection, endpoints, limit)
-        except BaseException as error:
-            self._tell_no_grant(slot, generation, error, sent)
-            if isinstance(error, DeadlineExceeded):
-                raise SessionsBusy("the license's minute left no request to sign in with") from None
+            opened = self._opener.open(opening, caller)
+        finally:
+            del self._held[opening.lease]
+        if opened is None:
+            return None
+        grant, send_by = opened
+        return self._hold(answer, asked, grant, send_by, fresh=not renewing)
+
+    def _look(self, asked: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return dict(self.member.script("lease", epoch=self._limits.epoch, **asked))
+        except StoreUnavailable:
+            self.member.outbox.tell("withdraw", waiter=asked["waiter"], lease=asked["lease"])
             raise
 
-    def _tell_no_grant(self, slot: int, generation: int, error: BaseException, sent: bool) -> None:
-        """Leave the slot in the state that the failure of a sign-in means."""
-        if sent and isinstance(error, AnswerCut | AnswerMalformed):
-            self._outbox.tell("unknown", slot, generation, ms(self._connection.session_seconds))
-        elif sent and (isinstance(error, ExchangeTimeout) or not isinstance(error, WorkerError)):
-            # The ERP may yet open a session whose token nobody has.
-            self._outbox.tell("unknown", slot, generation, self._quarantine)
-        else:
-            if isinstance(error, SignInRefused):
-                self._outbox.tell("refuse", self._fingerprint, error.message)
-            if isinstance(error, LoginLimit):
-                self._outbox.tell("full", error.message, ms(LOGIN_LIMIT_SECONDS))
-            self._outbox.tell("not_opened", slot, generation)
+    def _close(self, answer: dict[str, Any], deadline: Deadline | None = None) -> bool:
+        """Close a session that the store has told us to, of whichever connection it is; whether that is over with."""
+        closer = (
+            self.closer if answer["connection"] == self.member.mark else self._closers()[answer["connection"]]
+        )
+        grant = self.member.grant(answer["grant"])
+        limit = deadline or Deadline(CLOSE_SECONDS)
+        return closer.close(answer["slot"], answer["generation"], grant, busy=answer["busy"], deadline=limit)
 
-    def _close_while(self, operation: str, *arguments: str | int) -> None:
+    def _close_while(self, operation: str, **named: Any) -> None:
         """Close one session after the other, for as long as the operation names one."""
         limit = Deadline(CLOSE_SECONDS)
         while limit.remaining() > 0:
-            match texts(self._script(operation, *arguments)):
-                case ["sign_out", slot, generation, token]:
-                    if not self._close(int(slot), int(generation), self._decrypt(token), limit):
-                        time.sleep(CLOSE_PAUSE_SECONDS)
-                case _:
-                    return
+            answer = self.member.script(operation, **named)
+            if answer["answer"] != "close" or not self._close(answer, limit):
+                return
 
-    def _close(self, slot: int, generation: int, token: SecretStr, deadline: Deadline) -> bool:
-        """Sign a closing slot's session out and revoke its token; failing that, leave it for another try.
 
-        Whether that is over with.
-        """
-        try:
-            self._goodbye(token, deadline)
-        except SessionLost:
-            self._outbox.tell("dead", slot, generation)
-        except WorkerError as error:
-            log.warning("could not sign out", connection=self._connection.name, slot=slot, reason=str(error))
-            self._outbox.tell("not_closed", slot, generation, ms(RETRY_CLOSE_SECONDS))
-            return False
-        else:
-            self._outbox.tell("closed", slot, generation)
-            log.info("signed out", connection=self._connection.name, slot=slot, generation=generation)
-        return True
+def stopped_by(answer: dict[str, Any], name: str) -> WorkerError:
+    """What stands in the way of a session, as the store has it."""
+    match answer:
+        case {"answer": "refused", "message": message, "code": "TenantMismatch"}:
+            return TenantMismatch(f"{message}; {UNTIL_MENDED}", "connection")
+        case {"answer": "refused", "message": message}:
+            return SignInRefused(f"{message}; {UNTIL_MENDED}", "connection")
+        case {"answer": "full", "of": of, "message": message, "left": left}:
+            kind = UserLoginLimit if of == "user" else LoginLimit
+            return kind(message, seconds=max(1.0, left / 1000))
+        case {"answer": "login"}:
+            return LoginNeeded(
+                f"nobody is signed in to connection {name!r}: acuworker login {name}", "connection"
+            )
+        case {"answer": "paused", "message": message}:
+            return ConnectionPaused(
+                f"connection {name!r} is paused ({message}): acuworker resume {name}", "connection"
+            )
+    raise AssertionError(f"the store answered {answer['answer']!r}")
 
-    def _goodbye(self, token: SecretStr, deadline: Deadline) -> None:
-        with self._sign_out_wires.borrow() as wire:
-            with self._budget.exempt(CLOSE_SECONDS):
-                signin.sign_out(wire, token, deadline)
-            # Some builds offer no revocation, and a client's secret may have changed; the seat is free all the same.
-            with suppress(ErpRefused, SessionLost):
-                signin.revoke(wire, self._connection, self._discovered(wire, deadline), token, deadline)
 
-    def _discovered(self, wire: Wire, deadline: Deadline) -> signin.Endpoints:
-        if self._endpoints is None:
-            self._endpoints = signin.discover(wire, deadline)
-        return self._endpoints
-
-    def _decrypt(self, token: str) -> SecretStr:
-        try:
-            return SecretStr(self._settings.cipher().decrypt(token.encode()).decode())
-        except InvalidToken:
-            raise Misconfigured(
-                "the store's tokens were encrypted with another key: give that key too", "store_keys"
-            ) from None
-
-    @cached_property
-    def _fingerprint(self) -> str:
-        return self._connection.fingerprint(self._settings.fingerprint_key())
+def slot_view(row: dict[str, Any]) -> SlotView:
+    """A row of the store, for people."""
+    ends = row["until"] if row["state"] != "open" else row["gone"]
+    return SlotView(
+        connection=row["connection"].partition("#")[0],
+        slot=row["slot"],
+        state=row["state"],
+        generation=row["generation"],
+        seconds=max(0.0, (ends - row["now"]) / 1000),
+        lent=row["state"] == "open" and row["lease"] != "",
+        owner=row["owner"],
+    )

@@ -1,14 +1,14 @@
 """Lua functions in the store that the fleet shares: atomic, under the store's clock, failing closed.
 
-Each file of Lua is one script whose first argument names the operation. A store that does not answer raises
-StoreUnavailable, and then no request goes to the ERP.
+A script's first argument names the operation, its second is a JSON object with what the operation is given; its reply
+is JSON. A store that does not answer raises StoreUnavailable, and then no request goes to the ERP.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,26 +18,29 @@ from worker.errors import StoreUnavailable
 
 
 class Script:
-    """A file of Lua beside this one, run for one license: its keys all begin with ``prefix``."""
+    """Lua for one license: the keys that it uses all begin with ``prefix``."""
 
-    def __init__(self, store: redis.Redis, name: str, prefix: str) -> None:
+    def __init__(self, store: redis.Redis, text: str, prefix: str) -> None:
         self._store = store
-        self._name = name
         self._prefix = prefix
+        self._run = store.register_script(text)
 
-    def __call__(self, operation: str, *arguments: str | bytes | int | float) -> Any:
-        """Run an operation and return what it returns. Raises StoreUnavailable."""
+    def __call__(self, operation: str, **named: Any) -> Any:
+        """Run an operation with these arguments, and return what it returns; None is none. Raises StoreUnavailable."""
+        given = {name: value for name, value in named.items() if value is not None}
         with answering():
-            return self._script(keys=[self._prefix], args=[operation, *arguments])
-
-    @cached_property
-    def _script(self) -> Any:
-        return self._store.register_script(Path(__file__).with_name(self._name).read_text(encoding="utf-8"))
+            reply = self._run(keys=[self._prefix], args=[operation, json.dumps(given)])
+        return json.loads(reply)
 
     def wait(self, key: str, seconds: float) -> bool:
         """Wait until something is pushed to a list of this license, for so many seconds; whether it was."""
         with answering():
             return self._store.blpop([self._prefix + key], timeout=seconds) is not None
+
+
+def source(name: str) -> str:
+    """The text of a file of Lua beside this one."""
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
 @contextmanager
@@ -55,8 +58,3 @@ def answering() -> Iterator[None]:
 def ms(seconds: float) -> int:
     """Seconds as whole milliseconds, in which the scripts count."""
     return int(seconds * 1000)
-
-
-def texts(reply: Sequence[bytes | int]) -> list[str]:
-    """A reply's parts as text."""
-    return [part.decode() if isinstance(part, bytes) else str(part) for part in reply]

@@ -1,30 +1,32 @@
 """One kept-alive connection to one ERP instance: the only module that knows httpx.
 
-The client is pinned: one origin, one site, redirects and cookies refused, no proxies from the environment, the
-certificate always verified, bodies bounded in bytes and in time. httpx bounds each read, not the exchange, so the
-network stream underneath is given the exchange's deadline. What fails here is one of CertificateUntrusted,
-ErpUnreachable, ExchangeTimeout, AnswerCut, AnswerMalformed, AnswerTooLarge.
+The client is pinned: one origin, one site, redirects refused, no cookies but those that a request names, no proxies
+from the environment, the certificate always verified, bodies bounded in bytes and in time. Plain http is spoken only
+where the connection says so, and only to a machine of this network: the peer is looked at before a byte is sent.
+httpx bounds each read, not the exchange, so the network stream underneath is given the exchange's deadline. What
+fails here is one of CertificateUntrusted, ErpUnreachable, ExchangeTimeout, AnswerCut, AnswerMalformed,
+AnswerTooLarge, Misconfigured.
 """
 
 from __future__ import annotations
 
 import http.cookiejar
-import socket
 import ssl
 import threading
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import httpcore
 import httpx
+import msgspec
 from pydantic import SecretStr
 
 from worker.erp.deadline import Deadline
+from worker.erp.network import Network
 from worker.errors import (
     AnswerCut,
     AnswerMalformed,
@@ -45,6 +47,7 @@ MIB = 1024 * 1024
 class Request:
     """A request to the instance: ``path`` begins with ``/``, follows the site, and is quoted already.
 
+    ``cookies`` is the value of a Cookie header; ``branch`` is where the ERP is to work, if not in the user's own.
     After ``send_by`` it is not sent any more: the token may then be another's.
     """
 
@@ -52,7 +55,10 @@ class Request:
     path: str
     query: str = ""
     form: Mapping[str, str] | None = field(default=None, repr=False)
+    json: Mapping[str, str] | None = field(default=None, repr=False)
     token: SecretStr | None = None
+    cookies: SecretStr | None = None
+    branch: str | None = None
     request_id: str | None = None
     send_by: Deadline | None = None
 
@@ -65,6 +71,7 @@ class Answer:
     content_type: str
     location: str
     body: bytes = field(repr=False)
+    set_cookies: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class Wire:
@@ -72,11 +79,11 @@ class Wire:
 
     def __init__(self, connection: Connection) -> None:
         parts = urlsplit(connection.url)
-        self._connection = connection
-        self._origin = f"https://{parts.netloc}"
-        self.host = (parts.hostname, parts.port or 443)
+        self.connection = connection
+        self._origin = f"{parts.scheme}://{parts.netloc}"
+        self.host = (parts.hostname, parts.port or (80 if parts.scheme == "http" else 443))
         self.site = parts.path.rstrip("/")
-        self._backend = _DeadlineBackend()
+        self._backend = Network(near_only=parts.scheme == "http")
 
     def send(self, request: Request, deadline: Deadline, longest: int = MIB) -> Answer:
         """The answer to a request, with at most ``longest`` bytes of body in memory."""
@@ -87,6 +94,7 @@ class Wire:
                 content_type=response.headers.get("content-type", ""),
                 location=response.headers.get("location", ""),
                 body=body,
+                set_cookies=cookies_set(response.headers.get_list("set-cookie")),
             )
 
     @contextmanager
@@ -119,17 +127,21 @@ class Wire:
 
     def _build(self, request: Request, encoding: str) -> httpx.Request:
         target = self.site + request.path + (f"?{request.query}" if request.query else "")
-        headers = {"Accept": "application/json", "Accept-Encoding": encoding}
-        if request.token:
-            headers["Authorization"] = f"Bearer {request.token.get_secret_value()}"
-        if request.request_id:
-            headers["X-Request-Id"] = request.request_id
-        content = b""
-        if request.form is not None:
-            headers["Content-Type"] = "application/x-www-form-urlencoded"
-            content = urlencode(request.form).encode()
+        kind, content = _content(request)
+        headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": encoding,
+            "Authorization": f"Bearer {request.token.get_secret_value()}" if request.token else None,
+            "Cookie": request.cookies.get_secret_value() if request.cookies else None,
+            "Content-Type": kind,
+            "PX-CbApiBranch": request.branch,
+            "X-Request-Id": request.request_id,
+        }
         built = self._client.build_request(
-            request.method, self._origin + target, headers=headers, content=content
+            request.method,
+            self._origin + target,
+            headers={name: value for name, value in headers.items() if value},
+            content=content,
         )
         if built.url.raw_path != target.encode("ascii"):
             raise AssertionError("a URL changed on its way into the client")
@@ -140,7 +152,7 @@ class Wire:
         transport = httpx.HTTPTransport(trust_env=False)
         # httpx offers no other way to give its transport a network backend.
         transport._pool = httpcore.ConnectionPool(
-            ssl_context=_trust(self._connection),
+            ssl_context=None if self.connection.url.startswith("http:") else _trust(self.connection),
             max_connections=1,
             keepalive_expiry=60.0,
             network_backend=self._backend,
@@ -151,9 +163,25 @@ class Wire:
             trust_env=False,
             follow_redirects=False,
             cookies=no_cookies,
-            timeout=httpx.Timeout(self._connection.exchange_seconds, connect=CONNECT_SECONDS),
+            timeout=httpx.Timeout(self.connection.exchange_seconds, connect=CONNECT_SECONDS),
             headers={"User-Agent": "acumatica-worker"},
         )
+
+
+def _content(request: Request) -> tuple[str | None, bytes]:
+    """The type and the bytes of a request's body."""
+    if request.form is not None:
+        return "application/x-www-form-urlencoded", urlencode(request.form).encode()
+    if request.json is not None:
+        return "application/json", msgspec.json.encode(request.json)
+    return None, b""
+
+
+def cookies_set(headers: Iterable[str]) -> dict[str, str]:
+    """The cookies of Set-Cookie headers, the last of each name; one that is set to nothing is taken away."""
+    pairs = (header.partition(";")[0].partition("=") for header in headers)
+    told = {name.strip(): value.strip() for name, _, value in pairs}
+    return {name: value for name, value in told.items() if name and value and value.isascii()}
 
 
 class Wires:
@@ -278,73 +306,3 @@ def _bounded(chunks: Iterable[bytes], longest: int) -> Iterator[bytes]:
                 f"the answer is over {longest // MIB} MiB: ask for less with select, or page_size"
             )
         yield chunk
-
-
-class _DeadlineBackend(httpcore.NetworkBackend):
-    """Opens the sockets of one Wire, and holds every wait on them to the exchange's deadline."""
-
-    def __init__(self) -> None:
-        self._sync = httpcore.SyncBackend()
-        self._socket: socket.socket | None = None
-        self._lock = threading.Lock()
-        self.deadline = self.send_by = Deadline(0)
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
-        stream = self._sync.connect_tcp(host, port, self.shorten(timeout), local_address, socket_options)
-        return _DeadlineStream(stream, self)
-
-    def shorten(self, timeout: float | None) -> float:
-        """The time-out of one wait: httpcore's, or what is left of the exchange."""
-        left = self.deadline.remaining()
-        if left <= 0:
-            raise httpcore.ReadTimeout("the exchange's deadline has passed")
-        return left if timeout is None else min(timeout, left)
-
-    def holds(self, stream: httpcore.NetworkStream) -> None:
-        """Remember the socket that is in use, for ``cut``."""
-        with self._lock:
-            self._socket = stream.get_extra_info("socket")
-
-    def cut(self) -> None:
-        """Wake whoever waits on the socket, with an end of file; one that is only being opened is not waited on."""
-        self.deadline = Deadline(0)
-        with self._lock, suppress(OSError):  # the other side may have been faster
-            if self._socket is not None and self._socket.fileno() >= 0:
-                # SSLSocket's own shutdown would drop the TLS state under the reader.
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
-
-
-class _DeadlineStream(httpcore.NetworkStream):
-    """A stream each of whose waits ends at the exchange's deadline."""
-
-    def __init__(self, stream: httpcore.NetworkStream, backend: _DeadlineBackend) -> None:
-        self._stream = stream
-        self._backend = backend
-        backend.holds(stream)
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._backend.shorten(timeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        if self._backend.send_by.remaining() <= 0:
-            raise httpcore.WriteTimeout("the request's time to be sent has passed")
-        self._stream.write(buffer, self._backend.shorten(timeout))
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        stream = self._stream.start_tls(ssl_context, server_hostname, self._backend.shorten(timeout))
-        return _DeadlineStream(stream, self._backend)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)

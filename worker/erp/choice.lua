@@ -1,0 +1,143 @@
+-- Which of those who wait gets which slot, and what is to be done with it first.
+-- Why no sign-in may be tried for a connection now, if so.
+local function barred(connection, fingerprint)
+    local refused = redis.call('HMGET', prefix .. 'circuit:' .. connection, 'fingerprint', 'message', 'code')
+    if refused[1] and (refused[1] == fingerprint or not fingerprint) then
+        return {answer = 'refused', message = refused[2], code = refused[3]}
+    end
+    for _, whose in ipairs({':' .. connection, ''}) do
+        local left = redis.call('PTTL', prefix .. 'full' .. whose)
+        if left > 0 then
+            local message = redis.call('GET', prefix .. 'full' .. whose)
+            return {answer = 'full', message = message, left = left, of = whose == '' and 'license' or 'user'}
+        end
+    end
+    return nil
+end
+
+-- The logins of a connection that lives on them, and one that no slot uses.
+local function free_login(connection, rows)
+    local used = {}
+    for _, row in ipairs(rows) do used[row.chain] = row.state ~= 'free' or nil end
+    for _, id in ipairs(redis.call('HKEYS', prefix .. 'logins:' .. connection)) do
+        if not used[id] then return id end
+    end
+    return nil
+end
+
+-- One look at the slots, for all who wait.
+local Look = {}
+Look.__index = Look
+
+local function look()
+    local self = setmetatable({rows = slots(), taken = {}, waiting = {}, bars = {}}, Look)
+    self.limit = allowed()
+    self.left, self.long, self.held = 0, 0, 0
+    for slot, row in ipairs(self.rows) do
+        local idle = row.state == 'open' and row.lease == ''
+        if slot <= self.limit and (idle or row.state == 'free' or (row.state == 'closing' and row['until'] <= now)) then
+            self.left = self.left + 1
+        end
+        if row.long == 1 then self.long = self.long + 1 end
+        if row.state ~= 'free' then self.held = self.held + 1 end
+        local asking = row.state == 'intent' or row.state == 'refreshing'
+        if asking and row.used + ALONE > now and row.owner ~= '' then self.asking = true end
+    end
+    return self
+end
+
+function Look:bar(connection)
+    if self.bars[connection] == nil then self.bars[connection] = barred(connection) or false end
+    return self.bars[connection]
+end
+
+function Look:idle(connection)
+    local found = {}
+    for slot = 1, self.limit do
+        local row = self.rows[slot]
+        if row.state == 'open' and row.lease == '' and not self.taken[slot] and
+            (row.connection == connection) then found[#found + 1] = row end
+    end
+    return found
+end
+
+-- Whether who asks knows the connection that a session is of; one who is woken says so when it asks.
+local function can_close(row) return not args.known or args.known[row.connection] end
+
+-- Whether a session that is another connection's may be closed for this one.
+function Look:may_change(row)
+    local wanted = self.waiting[row.connection]
+    if wanted == nil then
+        wanted = false
+        for _, member in ipairs(redis.call('ZRANGE', waiters, 0, -1)) do
+            if parse(member).connection == row.connection then wanted = true break end
+        end
+        self.waiting[row.connection] = wanted
+    end
+    if not wanted then return row.used + LINGER <= now end
+    local age = now - row.opened
+    return (age >= TENURE and row.uses >= TENURE_USES) or age >= TENURE_MOST
+end
+
+-- The best slot for one who waits, and what is to be done with it.
+function Look:best(waiter)
+    if waiter.long and self.limit > 1 and self.long >= self.limit - 1 then return nil end
+    for _, row in ipairs(self:idle(waiter.connection)) do if row.renew > now then return row, 'use' end end
+    for _, row in ipairs(self:idle(waiter.connection)) do
+        if row.renewable == 0 or row.expires <= now then return row, 'close' end
+        if not self.asking then return row, 'refresh' end
+    end
+    local bar = self:bar(waiter.connection)
+    for slot = 1, self.limit do
+        local row = self.rows[slot]
+        local left_over = row.state == 'closing' and row['until'] <= now
+        if left_over and can_close(row) and not self.taken[slot] then return row, 'close' end
+    end
+    if bar and bar.answer ~= 'full' then return nil end
+    for slot = 1, self.limit do
+        local row = self.rows[slot]
+        local may = row.state == 'free' and self.held < self.limit and not self.asking
+        if may and not bar and not self.taken[slot] then return row, 'sign_in' end
+    end
+    for slot = 1, self.limit do
+        local row = self.rows[slot]
+        local others = row.state == 'open' and row.lease == '' and row.connection ~= waiter.connection
+        local free = others and not self.taken[slot] and can_close(row)
+        if free and self:may_change(row) then return row, 'close' end
+    end
+    return nil
+end
+
+-- Give the slots to those who wait, in their order, until ``stop`` says so of one; in pieces, as mostly few are free.
+function Look:share(stop)
+    local from = 0
+    while self.left > 0 do
+        local members = redis.call('ZRANGE', waiters, from, from + 15)
+        for _, member in ipairs(members) do
+            local waiter = parse(member)
+            local row, what = self:best(waiter)
+            if stop(waiter, row, what) then return end
+            if row then
+                self.taken[row.slot] = true
+                self.left = self.left - 1
+                if waiter.long then self.long = self.long + 1 end
+                if what == 'sign_in' or what == 'refresh' then self.asking = true end
+                if self.left == 0 then return end
+            end
+        end
+        if #members < 16 then return end
+        from = from + 16
+    end
+end
+
+-- Tell those who would get a slot now to look.
+local function wake()
+    if redis.call('ZCARD', waiters) == 0 then return end
+    look():share(function(waiter, row)
+        if row then
+            redis.call('RPUSH', prefix .. 'wake:' .. waiter.waiter, '1')
+            redis.call('PEXPIRE', prefix .. 'wake:' .. waiter.waiter, WAKE_TTL)
+        end
+    end)
+end
+

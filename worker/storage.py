@@ -1,0 +1,28 @@
+"""Opening the store: one way, with one set of time-outs, for all who use it.
+
+The client connects when it is first used; a store that does not answer is then StoreUnavailable.
+"""
+
+from __future__ import annotations
+
+import redis
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.retry import Retry
+
+from worker.settings import Settings
+
+TIMEOUT_SECONDS = 5.0
+"""A store that is silent for so long is taken to be gone; longer than any wait that is asked of it."""
+
+IDLE_SECONDS = 15
+"""A connection that was idle for so long is tried before it is used."""
+
+
+def open_store(settings: Settings) -> redis.Redis:
+    """A client of the store of these settings."""
+    return redis.Redis.from_url(
+        settings.store,
+        socket_timeout=TIMEOUT_SECONDS,
+        health_check_interval=IDLE_SECONDS,
+        retry=Retry(ExponentialWithJitterBackoff(base=0.1, cap=1.0), 1),
+    )
