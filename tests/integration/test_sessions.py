@@ -270,7 +270,7 @@ def test_no_store_no_request(sandbox: Sandbox, floors: Floors) -> None:
         _orders(erp_of(gateway, seconds=1))
     assert sandbox.tally()["requests"] == 0
     with pytest.raises(StoreUnavailable):
-        gateway.way("default").pool.view()
+        gateway.beat()
 
 
 def test_tokens_are_encrypted_in_the_store(sandbox: Sandbox, store_url: str, floors: Floors) -> None:

@@ -390,12 +390,4 @@ function operations.make_room()
     return true
 end
 
--- For people: the slots, as they are.
-function operations.view()
-    local view = {}
-    for slot = 1, math.max(allowed(), number('slots')) do view[slot] = read(slot) end
-    for _, row in ipairs(view) do row.grant, row.now = nil, now end
-    return view
-end
-
 return cjson.encode(operations[operation]())

@@ -67,19 +67,6 @@ class Lease:
     took: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class SlotView:
-    """A slot as people see it; ``seconds`` until its state ends by itself, 0 when it does not."""
-
-    connection: str
-    slot: int
-    state: str
-    generation: int
-    seconds: float
-    lent: bool
-    owner: str
-
-
 class SessionPool:
     """The sessions of one connection, as this process sees them."""
 
@@ -187,10 +174,6 @@ class SessionPool:
     def restore(self) -> None:
         """Forget what stands in the way of signing in: an operator has mended it. Raises StoreUnavailable."""
         self.member.script("restore", connection=self.member.mark)
-
-    def view(self) -> list[SlotView]:
-        """The slots of the license, for people. Raises StoreUnavailable."""
-        return [slot_view(row) for row in self.member.script("view")]
 
     @property
     def _present(self) -> dict[str, Any]:
@@ -344,17 +327,3 @@ def stopped_by(answer: dict[str, Any], name: str) -> WorkerError:
                 f"connection {name!r} is paused ({message}): acuworker resume {name}", "connection"
             )
     raise AssertionError(f"the store answered {answer['answer']!r}")
-
-
-def slot_view(row: dict[str, Any]) -> SlotView:
-    """A row of the store, for people."""
-    ends = row["until"] if row["state"] != "open" else row["gone"]
-    return SlotView(
-        connection=row["connection"].partition("#")[0],
-        slot=row["slot"],
-        state=row["state"],
-        generation=row["generation"],
-        seconds=max(0.0, (ends - row["now"]) / 1000),
-        lent=row["state"] == "open" and row["lease"] != "",
-        owner=row["owner"],
-    )
