@@ -20,7 +20,7 @@ from worker.errors import JobUnfinished, JobUnknown, StoreUnavailable
 from worker.job import TASK, Job, Lane, Result
 from worker.jobstore import JobState, JobStore
 from worker.settings import Settings
-from worker.storage import open_store
+from worker.storage import COMMAND_SECONDS, open_store
 
 LOOK_SECONDS = 0.05
 
@@ -41,7 +41,7 @@ class Client:
     """Submits jobs to the broker of these settings, and reads what is known of them in the store."""
 
     def __init__(self, settings: Settings) -> None:
-        self._jobs = JobStore(open_store(settings))
+        self._jobs = JobStore(open_store(settings, COMMAND_SECONDS))
         self._broker = app.connection_for_write(settings.broker)
 
     def submit(self, job: Job) -> str:

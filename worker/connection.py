@@ -189,9 +189,10 @@ class Connection(BaseModel):
         """Whether its sessions are known by cookies."""
         return self.sign_in == "cookie" or "api:concurrent_access" in self.scope.split()
 
-    def identity(self, key: bytes) -> str:
-        """A mark of who a session belongs to; the same for connections that may use each other's sessions."""
-        return _mark(key, *self._who)[:16]
+    @property
+    def identity(self) -> str:
+        """A mark of who a session belongs to. No secret goes into it, nor the store's key, which may change."""
+        return _mark(b"", *self._who)[:16]
 
     def fingerprint(self, key: bytes) -> str:
         """A mark that changes with whatever a sign-in sends and, without the key, tells nothing of it."""

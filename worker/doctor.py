@@ -51,7 +51,7 @@ from worker.fleet import licenses_of
 from worker.job import Lane, Query
 from worker.settings import Connection, Settings, connections_path
 from worker.status import span
-from worker.storage import TIMEOUT_SECONDS, open_store
+from worker.storage import COMMAND_SECONDS, TIMEOUT_SECONDS, open_store
 
 DISCOVERY_SECONDS = 30.0
 TRY_SECONDS = 60.0
@@ -157,7 +157,7 @@ def require_writable(directory: Path) -> None:
 def _store(findings: Findings, settings: Settings) -> redis.Redis | None:
     """The store, if it runs; our own may rest until ``acuworker up`` starts it. Raises what is wrong with it."""
     with findings.of("store") as say:
-        store = open_store(settings)
+        store = open_store(settings, COMMAND_SECONDS)
         try:
             say(f"version {store.info('server')['redis_version']}")
             require_lasting(store.info("persistence"))

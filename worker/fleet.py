@@ -27,7 +27,7 @@ from worker.errors import LoginLimit, StoreUnavailable, WorkerError
 from worker.job import Lane
 from worker.jobstore import JobStore, Present, Standing, State
 from worker.settings import License, Settings
-from worker.storage import open_store
+from worker.storage import COMMAND_SECONDS, open_store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,7 @@ class Verdict:
 
 def look(settings: Settings) -> Fleet:
     """The fleet as it is now."""
-    with saying_the_way_out(), _answering_broker(), open_store(settings) as store:
+    with saying_the_way_out(), _answering_broker(), open_store(settings, COMMAND_SECONDS) as store:
         jobs = JobStore(store)
         licenses = [Overview(store, settings, filed).look() for filed in licenses_of(settings)]
         waiters = [waiter for license_ in licenses for waiter in license_.waiters]
@@ -192,7 +192,9 @@ def _barred(fleet: Fleet) -> Iterator[str]:
     for license_ in fleet.licenses:
         barred: dict[str, list[str]] = {}
         for name, error in license_.bars.items():
-            again = f" (tried again in {error.seconds:.0f} s)" if isinstance(error, LoginLimit) else ""
+            again = ""
+            if isinstance(error, LoginLimit):
+                again = f" (tried again in {error.seconds:.0f} s, or at once by acuworker doctor)"
             barred.setdefault(error.message + again, []).append(name)
         yield from (f"{', '.join(names)}: {message}" for message, names in barred.items())
 
@@ -213,9 +215,13 @@ def _waiting(fleet: Fleet) -> Iterator[str]:
 
 def _unsure(fleet: Fleet) -> Iterator[str]:
     for license_ in fleet.licenses:
-        lost = [str(slot.slot) for slot in license_.slots if slot.state is SlotState.QUARANTINE]
-        if lost:
-            yield f"license {license_.name!r}: nobody knows whether the session of slot {', '.join(lost)} is open"
+        for slot in license_.slots:
+            if slot.state is SlotState.QUARANTINE:
+                yield (
+                    f"license {license_.name!r}: nobody knows whether the session of slot {slot.slot} is open, so it "
+                    f"is left alone for {slot.seconds or 0:.0f} s; if the ERP shows that it is gone: "
+                    f"acuworker sessions release {license_.name} {slot.slot}"
+                )
         if license_.blackout_seconds:
             yield (
                 f"license {license_.name!r}: the store was emptied, so nothing is asked of the ERP for "

@@ -27,7 +27,7 @@ from worker.errors import ErpFault, Misconfigured, SessionsBusy, StoreUnavailabl
 from worker.fleet import licenses_of
 from worker.settings import Connection, License, Settings
 from worker.status import slot_table, span
-from worker.storage import open_store
+from worker.storage import COMMAND_SECONDS, open_store
 
 REASON_LENGTH = 200
 
@@ -165,7 +165,10 @@ def sign_out_token(name: str, token: SecretStr) -> None:
     connection = settings.connection(name)
     if not re.fullmatch(r"[!-~]+", token.get_secret_value()):
         raise click.UsageError("--token-file holds no access token: one line of plain characters")
-    with closing(open_store(settings)) as store, _control(store, settings, connection) as control:
+    with (
+        closing(open_store(settings, COMMAND_SECONDS)) as store,
+        _control(store, settings, connection) as control,
+    ):
         control.close_foreign(token)
         # Before the first up there is neither store nor key, and nobody who waits for room.
         with suppress(StoreUnavailable, Misconfigured):
@@ -187,6 +190,9 @@ def release(license_name: str, wanted: int, *, agreed: bool) -> None:
         if slot.state is State.FREE:
             click.echo(f"{what} is free")
             return
+        if slot.state is State.OPEN and not slot.lent:
+            way = f"acuworker sessions sign-out --slot {wanted} {slot.connection}"
+            raise SessionsBusy(f"{what} is open, and its session can be closed: {way}")
         if slot.lent or slot.state in (State.INTENT, State.REFRESHING):
             raise SessionsBusy(
                 f"{what} is in use by {slot.holder}: only a session that nobody uses is released"
@@ -207,13 +213,14 @@ def _slot(view: LicenseView, number: int) -> SlotView:
     for slot in view.slots:
         if slot.slot == number:
             return slot
-    raise click.UsageError(f"license {view.name!r} has slots 1 to {len(view.slots)}, not {number}")
+    there_are = f"slots 1 to {len(view.slots)}" if view.slots else "no slots yet, as no worker has used it"
+    raise click.UsageError(f"license {view.name!r} has {there_are}")
 
 
 @contextmanager
 def _store(settings: Settings) -> Iterator[redis.Redis]:
     """The store; one that does not answer is told with what to look at."""
-    with saying_the_way_out(), closing(open_store(settings)) as store:
+    with saying_the_way_out(), closing(open_store(settings, COMMAND_SECONDS)) as store:
         yield store
 
 

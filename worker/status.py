@@ -132,7 +132,8 @@ def _licenses(fleet: Fleet) -> Table:
         minute, limits = fleet.minutes[license_.name], license_.in_force or license_.filed
         used = sum(slot.state is not SlotState.FREE for slot in license_.slots)
         sessions = f"{used} of {limits.max_sessions}"
-        most = f"{minute.limit:,}" if limits.max_per_minute else "no limit"
+        held_to = minute.limit if license_.in_force else limits.max_per_minute
+        most = f"{held_to:,}" if limits.max_per_minute else "no limit"
         table.add_row(license_.name, sessions, f"{minute.arrivals:,}", most, why_cut(minute))
     return table
 

@@ -14,15 +14,19 @@ from worker.settings import Settings
 TIMEOUT_SECONDS = 5.0
 """A store that is silent for so long is taken to be gone; longer than any wait that is asked of it."""
 
+COMMAND_SECONDS = 1.5
+"""The same where a person waits."""
+
 IDLE_SECONDS = 15
 """A connection that was idle for so long is tried before it is used."""
 
 
-def open_store(settings: Settings) -> redis.Redis:
-    """A client of the store of these settings."""
+def open_store(settings: Settings, timeout: float = TIMEOUT_SECONDS) -> redis.Redis:
+    """A client of the store of these settings, which waits for an answer for so many seconds, twice."""
     return redis.Redis.from_url(
         settings.store,
-        socket_timeout=TIMEOUT_SECONDS,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
         health_check_interval=IDLE_SECONDS,
         retry=Retry(ExponentialWithJitterBackoff(base=0.1, cap=1.0), 1),
     )

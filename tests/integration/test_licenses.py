@@ -15,6 +15,7 @@ from tests.erp_floor import Floors, connection_to, erp_of, settings_for
 from tests.sandbox_process import Sandbox, start_sandbox
 from worker.bootsteps import Heartbeat
 from worker.connection import Connection
+from worker.erp.caller import Caller
 from worker.erp.client import Erp
 from worker.erp.control import Control
 from worker.erp.deadline import Deadline
@@ -58,7 +59,7 @@ def _shared(sandbox: Sandbox, store_url: str, **changes: Any) -> Settings:
 
 
 def _erp(gateway: Gateway, connection: str, job_id: str) -> Erp:
-    return gateway.erp(connection, erp_of(gateway, Lane.BULK, 60, job_id)._caller)
+    return gateway.erp(connection, Caller(lane=Lane.BULK, deadline=Deadline(60), job_id=job_id))
 
 
 def _control(gateway: Gateway, store_url: str) -> Control:
@@ -299,3 +300,76 @@ def test_operator_gives_a_slot_back(sandbox: Sandbox, store_url: str, floors: Fl
     with gateway.way("default").pool.lease(erp_of(gateway)._caller):
         assert not control.release(1, int(_slot(store_url)[b"generation"]))
     control.end()
+
+
+def test_an_idle_process_notices_an_emptied_store(sandbox: Sandbox, store_url: str, floors: Floors) -> None:
+    """A process that asks nothing finds by its heartbeat that the store was emptied, before a new one signs in."""
+    settings = settings_for(connection_to(sandbox), store_url)
+    idle, new = floors.start(settings, "idle"), floors.start(settings, "new")
+    _orders(erp_of(idle))
+    redis.Redis.from_url(store_url).flushall()
+    idle.beat()
+    with pytest.raises(DeadlineExceeded):
+        _orders(erp_of(new, seconds=1))
+    assert _slot(store_url)[b"state"] == b"quarantine"
+    assert sandbox.tally()["peak_sessions"] == 1
+
+
+def test_who_knows_a_connection_closes_for_who_does_not(store_url: str, floors: Floors) -> None:
+    """A waiter whose process does not know the connection in its way is served all the same, in its turn."""
+    with start_sandbox("--control", "--max-sessions", "1", "--user", "second:second-canary") as sandbox:
+        both = _shared(sandbox, store_url)
+        one = both.model_copy(update={"connections": {"second": both.connections["second"]}})
+        knows, does_not = floors.start(both, "knows"), floors.start(one, "does not")
+        stop = threading.Event()
+
+        def load() -> None:
+            while not stop.is_set():
+                _orders(_erp(knows, "default", "load"))
+
+        with ThreadPoolExecutor(2) as threads:
+            loads = [threads.submit(load) for _ in range(2)]
+            try:
+                assert len(_orders(_erp(does_not, "second", "waits"))) == 9
+            finally:
+                stop.set()
+            for each in loads:
+                each.result()
+        assert sandbox.tally()["peak_sessions"] == 1
+
+
+def test_a_users_own_limit_is_met_once(store_url: str, floors: Floors) -> None:
+    """Where the user may sign in once, a second session is tried once, though the first is opened again and again."""
+    options = (
+        "--max-sessions",
+        "3",
+        "--max-logins-per-user",
+        "1",
+        "--login-limit",
+        "302",
+        "--latency",
+        "50,0,0",
+    )
+    with start_sandbox("--control", *options) as sandbox:
+        gateway = floors.start(
+            settings_for(connection_to(sandbox, max_sessions=2, idle_seconds=0), store_url)
+        )
+        for turn in range(3):
+            with gateway.job("default"), ThreadPoolExecutor(4) as threads:
+                list(threads.map(lambda n: _orders(erp_of(gateway, job_id=f"j{n}")), range(8)))
+            assert sandbox.tally()["open_sessions"] == 0, turn
+        refused = [event for event in sandbox.events() if event["kind"] == "seat_refused"]
+        assert len(refused) == 1
+
+
+def test_a_changed_connection_rules_at_once(sandbox: Sandbox, store_url: str, floors: Floors) -> None:
+    """What the file says now is what is done: a longer idle time is kept to, whatever was said before."""
+    short = settings_for(connection_to(sandbox, idle_seconds=0.1), store_url)
+    gateway = floors.start(short)
+    _orders(erp_of(gateway))
+    longer = connection_to(sandbox, idle_seconds=300)
+    gateway.use(short.model_copy(update={"connections": {"default": longer}}))
+    for _ in range(4):
+        gateway.beat()
+        threading.Event().wait(0.2)
+    assert sandbox.tally()["open_sessions"] == 1

@@ -179,7 +179,7 @@ def test_a_lent_session_is_left_alone(shell: CommandLine, gateway: Gateway, stor
         assert "slot 1 of license 'default' is lent to host/1: acuworker pause default" in done.err
         assert store.exists(SLOT)
     unknown = shell.run("sessions", "sign-out", "--slot", 3)
-    assert (unknown.status, "license 'default' has slots 1 to 2, not 3" in unknown.err) == (2, True)
+    assert (unknown.status, "license 'default' has slots 1 to 2" in unknown.err) == (2, True)
 
 
 def test_what_changed_since_the_look_is_left_alone(
@@ -262,10 +262,10 @@ def test_a_slot_is_released_on_the_operators_word(
         refused = shell.run("sessions", "release", "default", 1, "--yes")
         assert (refused.status, "is in use by host/1" in refused.err) == (1, True)
     refused = shell.run("sessions", "release", "default", 1, "--yes")
-    assert (
-        refused.status,
-        "a request in its session may still be at work: release it in" in refused.err,
-    ) == (1, True)
+    assert (refused.status, "acuworker sessions sign-out --slot 1 default" in refused.err) == (1, True)
+    store.hset(SLOT, mapping={"state": "quarantine", "until": 10**13, "busy": 10**13})
+    refused = shell.run("sessions", "release", "default", 1, "--yes")
+    assert (refused.status, "may still be at work: release it in" in refused.err) == (1, True)
     store.hset(SLOT, mapping={"state": "quarantine", "until": 10**13, "busy": 0})
     assert shell.run("sessions", "release", "default", 1, stdin="n\n").status == 1
     assert store.exists(SLOT)
@@ -301,6 +301,7 @@ def test_status_is_for_monitors(shell: CommandLine, gateway: Gateway, store: red
     assert minute["arrivals"] in (3, 5)
     assert contents(store) == before
     shell.run("pause", "default", "--reason", "upgrade")
+    jobs.present("host/1", list(Lane))
     paused = shell.run("status")
     assert paused.status == 1
     assert paused.out.splitlines()[0].startswith("WARNING: default: connection 'default' is paused (since ")

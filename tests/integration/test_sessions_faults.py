@@ -82,7 +82,7 @@ class Slots:
     def send(self, generation: int) -> bool:
         """Whether a sign-in may be sent."""
         times = {"sign_in_ms": 30_000, "unknown_ms": 3_600_000}
-        return bool(self.tell("step", name="send", generation=generation, **times))
+        return bool(self.tell("step", name="send", by="default", generation=generation, **times))
 
 
 def test_session_is_signed_out_when_the_store_went_away(store_url: str, floors: Floors) -> None:

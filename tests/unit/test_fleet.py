@@ -149,4 +149,6 @@ def test_what_bars_a_connection_is_said_once() -> None:
     both = replace(
         barred(full), work=[waiting], licenses=[replace(LICENSE, bars={"a": full, "default": full})]
     )
-    assert judge(both).reasons == ["a, default: every session is taken (tried again in 20 s)"]
+    assert judge(both).reasons == [
+        "a, default: every session is taken (tried again in 20 s, or at once by acuworker doctor)"
+    ]

@@ -1,18 +1,36 @@
 -- Which of those who wait gets which slot, and what is to be done with it first.
--- Why no sign-in may be tried for a connection now, if so.
-local function barred(connection, fingerprint)
+-- How many sessions of a connection surely have a seat.
+local function seated(connection, rows)
+    local count = 0
+    for _, row in ipairs(rows) do
+        local open = row.state == 'open' or row.state == 'refreshing' or row.state == 'closing'
+        if open and row.fresh == 0 and row.connection == connection then count = count + 1 end
+    end
+    return count
+end
+
+local function full(whose, of)
+    local left = redis.call('PTTL', prefix .. 'full' .. whose)
+    if left <= 0 then return nil end
+    return {answer = 'full', message = redis.call('GET', prefix .. 'full' .. whose), left = left, of = of}
+end
+
+-- Why no sign-in may be tried for a connection now, if so. Where its user's own limit was met, it may have as many
+-- sessions as it had then.
+local function barred(connection, fingerprint, rows)
     local refused = redis.call('HMGET', prefix .. 'circuit:' .. connection, 'fingerprint', 'message', 'code')
-    if refused[1] and (refused[1] == fingerprint or not fingerprint) then
+    if refused[1] and refused[1] == fingerprint then
         return {answer = 'refused', message = refused[2], code = refused[3]}
     end
-    for _, whose in ipairs({':' .. connection, ''}) do
-        local left = redis.call('PTTL', prefix .. 'full' .. whose)
-        if left > 0 then
-            local message = redis.call('GET', prefix .. 'full' .. whose)
-            return {answer = 'full', message = message, left = left, of = whose == '' and 'license' or 'user'}
-        end
+    local held = 0
+    for _, row in ipairs(rows) do
+        if row.state ~= 'free' and row.connection == connection then held = held + 1 end
     end
-    return nil
+    if held >= number('seats:' .. connection) then
+        local bar = full(':' .. connection, 'user')
+        if bar then return bar end
+    end
+    return full('', 'license')
 end
 
 -- The logins of a connection that lives on them, and one that no slot uses.
@@ -46,9 +64,16 @@ local function look()
     return self
 end
 
-function Look:bar(connection)
-    if self.bars[connection] == nil then self.bars[connection] = barred(connection) or false end
-    return self.bars[connection]
+-- What bars a connection from a session, for one who knows this of it.
+function Look:bar(connection, known)
+    local key = connection .. '|' .. known.fingerprint
+    if self.bars[key] == nil then
+        local paused = redis.call('HGET', prefix .. 'paused', known.name)
+        local nobody = known.by_login and not free_login(connection, self.rows)
+        self.bars[key] = paused and {answer = 'paused', message = paused}
+            or barred(connection, known.fingerprint, self.rows) or (nobody and {answer = 'login'}) or false
+    end
+    return self.bars[key]
 end
 
 function Look:idle(connection)
@@ -60,9 +85,6 @@ function Look:idle(connection)
     end
     return found
 end
-
--- Whether who asks knows the connection that a session is of; one who is woken says so when it asks.
-local function can_close(row) return not args.known or args.known[row.connection] end
 
 -- Whether a session that is another connection's may be closed for this one.
 function Look:may_change(row)
@@ -79,21 +101,36 @@ function Look:may_change(row)
     return (age >= TENURE and row.uses >= TENURE_USES) or age >= TENURE_MOST
 end
 
--- The best slot for one who waits, and what is to be done with it.
+-- What one who waits knows: by this, and not by what who looks knows, is its slot chosen.
+local function known_to(waiter)
+    local text = redis.call('HGET', facts, waiter.waiter)
+    return text and cjson.decode(text) or nil
+end
+
+-- Whether a session can be closed for one who waits: by itself, or else by who looks; and by whom.
+local function closable(known, row)
+    if known.known[row.connection] then return true, false end
+    return args.known and args.known[row.connection], true
+end
+
+-- The best slot for one who waits, what is to be done with it, and whether who looks must do it for it.
 function Look:best(waiter)
-    if waiter.long and self.limit > 1 and self.long >= self.limit - 1 then return nil end
+    local known = known_to(waiter)
+    if not known or (waiter.long and self.limit > 1 and self.long >= self.limit - 1) then return nil end
+    local bar = self:bar(waiter.connection, known)
+    if bar and bar.answer == 'paused' then return nil end
     for _, row in ipairs(self:idle(waiter.connection)) do if row.renew > now then return row, 'use' end end
     for _, row in ipairs(self:idle(waiter.connection)) do
         if row.renewable == 0 or row.expires <= now then return row, 'close' end
-        if not self.asking then return row, 'refresh' end
+        if not self.asking and (not bar or bar.answer == 'login') then return row, 'refresh' end
     end
-    local bar = self:bar(waiter.connection)
     for slot = 1, self.limit do
         local row = self.rows[slot]
         local left_over = row.state == 'closing' and row['until'] <= now
-        if left_over and can_close(row) and not self.taken[slot] then return row, 'close' end
+        local can, for_it = closable(known, row)
+        if left_over and can and not self.taken[slot] then return row, 'close', for_it end
     end
-    if bar and bar.answer ~= 'full' then return nil end
+    if bar and (bar.answer ~= 'full' or bar.of == 'user') then return nil end
     for slot = 1, self.limit do
         local row = self.rows[slot]
         local may = row.state == 'free' and self.held < self.limit and not self.asking
@@ -102,8 +139,8 @@ function Look:best(waiter)
     for slot = 1, self.limit do
         local row = self.rows[slot]
         local others = row.state == 'open' and row.lease == '' and row.connection ~= waiter.connection
-        local free = others and not self.taken[slot] and can_close(row)
-        if free and self:may_change(row) then return row, 'close' end
+        local can, for_it = closable(known, row)
+        if others and can and not self.taken[slot] and self:may_change(row) then return row, 'close', for_it end
     end
     return nil
 end
@@ -115,8 +152,8 @@ function Look:share(stop)
         local members = redis.call('ZRANGE', waiters, from, from + 15)
         for _, member in ipairs(members) do
             local waiter = parse(member)
-            local row, what = self:best(waiter)
-            if stop(waiter, row, what) then return end
+            local row, what, for_it = self:best(waiter)
+            if stop(waiter, row, what, for_it) then return end
             if row then
                 self.taken[row.slot] = true
                 self.left = self.left - 1

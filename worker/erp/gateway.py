@@ -65,6 +65,11 @@ class Gateway:
         """Take up settings that may have changed; who is at work finishes with what it began with."""
         ways = {name: self._way_to(settings, connection) for name, connection in settings.connections.items()}
         self._former += [way for name, way in self._ways.items() if ways.get(name) is not way]
+        marks = {way.pool.member.mark for way in ways.values()}
+        # Another user's sessions are still this one's to close; what is lent is still to be kept alive.
+        self._former = [
+            way for way in self._former if way.pool.member.mark not in marks or way.pool.is_at_work
+        ]
         self._ways = ways
 
     def connection(self, name: str) -> Connection:
@@ -148,14 +153,16 @@ class Gateway:
         return {way.pool.member.mark: way.pool.closer for way in self._all()}
 
     def _all(self) -> list[Way]:
-        return [*self._ways.values(), *self._former]
+        return [*self._former, *self._ways.values()]
 
     def _cut(self) -> None:
         for way in self._all():
             way.wires.cut()
 
     def _tidy(self) -> None:
-        for way in self._all():
+        marks = {way.pool.member.mark for way in self._ways.values()}
+        former = [way for way in self._former if way.pool.member.mark not in marks]
+        for way in [*former, *self._ways.values()]:
             if self._stop.is_set():
                 return
             try:

@@ -45,8 +45,8 @@ class Difference:
 
     def __str__(self) -> str:
         return (
-            f"license {self.license!r}: {self.limit} is {self.filed} in the file and {self.in_force} in force; "
-            f"to change it: acuworker license set {self.license} {self.limit}={self.filed}"
+            f"license {self.license!r}: {self.limit} is {self.filed} in the file and {self.in_force} in force: write "
+            f"{self.limit} = {self.in_force} there, or: acuworker license set {self.license} {self.limit}={self.filed}"
         )
 
 

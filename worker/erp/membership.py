@@ -19,6 +19,8 @@ LEASE_SECONDS = 15.0
 PRESENCE_SECONDS = 4.0
 SIGN_IN_SECONDS = 30.0
 CLOSE_SECONDS = 15.0
+LEAVE_SECONDS = 7.0
+"""After which a worker that closes a session as it leaves is taken to have been killed at it."""
 
 RENEWAL_SHARE = 0.1
 """The last part of a token's life in which no exchange is begun; a minute at most."""
@@ -49,7 +51,7 @@ class Member:
     @cached_property
     def mark(self) -> str:
         """The connection's name, and whose sessions it has: another user's are not this one's."""
-        return f"{self.connection.name}#{self.connection.identity(self._settings.fingerprint_key())}"
+        return f"{self.connection.name}#{self.connection.identity}"
 
     @cached_property
     def fingerprint(self) -> str:

@@ -147,7 +147,8 @@ class Opener:
 
     def _may_send(self, opening: Opening) -> bool:
         times = {"sign_in_ms": ms(SIGN_IN_SECONDS), "unknown_ms": self._member.unknown_ms}
-        step = {"name": "send", "slot": opening.slot, "generation": opening.generation}
+        whose = {"by": self._member.connection.name}
+        step = {"name": "send", "slot": opening.slot, "generation": opening.generation} | whose
         return bool(self._member.script("step", **step, **times))
 
     def _ask(self, wire: Wire, endpoints: Endpoints, opening: Opening, deadline: Deadline) -> Grant:

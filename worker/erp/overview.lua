@@ -36,16 +36,21 @@ end
 local function in_the_way_of(connection)
     local paused = redis.call('HGET', prefix .. 'paused', connection.name)
     if paused then return {answer = 'paused', message = paused} end
-    local bar = barred(connection.mark, connection.fingerprint)
+    local bar = barred(connection.mark, connection.fingerprint, seen_slots())
     if bar then return bar end
     local nobody = connection.by_login and redis.call('HLEN', prefix .. 'logins:' .. connection.mark) == 0
     return nobody and {answer = 'login'} or nil
 end
 
-local bars = {}
-for _, connection in ipairs(args.connections) do bars[connection.name] = in_the_way_of(connection) end
+local bars, present = {}, {}
+for _, connection in ipairs(args.connections) do
+    bars[connection.name] = in_the_way_of(connection)
+    for _, owner in ipairs(redis.call('ZRANGEBYSCORE', workers(connection.mark), now, '+inf')) do
+        present[#present + 1] = owner
+    end
+end
 return cjson.encode({
     now = now, limits = limits(), slots = seen_slots(), waiters = seen_waiters(), bars = bars,
-    present = redis.call('ZRANGEBYSCORE', workers, now, '+inf'),
+    present = present,
     blackout_ms = math.max(0, redis.call('PTTL', prefix .. 'blackout')),
 })

@@ -82,31 +82,26 @@ function operations.set_limits()
     return true
 end
 
-local function present(owner, alive_ms)
-    redis.call('ZADD', workers, now + alive_ms, owner)
-    redis.call('PEXPIRE', workers, HOUR)
+local function present()
+    redis.call('ZADD', workers(args.connection), now + args.alive_ms, args.owner)
+    redis.call('PEXPIRE', workers(args.connection), HOUR)
 end
 
 -- What to do for a waiter, or why to wait.
 function operations.lease()
     if redis.call('GET', prefix .. 'epoch') ~= args.epoch then return {answer = 'emptied'} end
-    present(args.owner, args.alive_ms)
+    present()
     local view = look()
     local before = given(view.rows)
     if before then return before end
-    local paused = redis.call('HGET', prefix .. 'paused', args.name)
-    local bar = barred(args.connection, args.fingerprint)
-    view.bars[args.connection] = bar or false
-    local chain = args.by_login and free_login(args.connection, view.rows) or nil
-    if args.by_login and not chain and not bar then view.bars[args.connection] = {answer = 'login'} end
-    local stop = paused and {answer = 'paused', message = paused} or view.bars[args.connection]
-    if stop and (paused or not holds(view.rows)) then
+    local stop = view:bar(args.connection, args)
+    if stop and (stop.answer == 'paused' or not holds(view.rows)) then
         leave(args.waiter)
         return stop
     end
     local member, mine, what = queue(), nil, nil
-    view:share(function(waiter, row, action)
-        if waiter.member ~= member then return false end
+    view:share(function(waiter, row, action, for_it)
+        if waiter.member ~= member and not for_it then return false end
         mine, what = row, action
         return true
     end)
@@ -115,7 +110,8 @@ function operations.lease()
     serve(member)
     if what == 'sign_in' then
         steps.intend(mine, {generation = new_generation(), lease_ms = args.lease_ms, lease = args.lease,
-            owner = args.owner, connection = args.connection, chain = chain or ''})
+            owner = args.owner, connection = args.connection,
+            chain = args.by_login and free_login(args.connection, view.rows) or ''})
         return asking(mine, 'sign_in')
     end
     if what == 'refresh' then
@@ -129,9 +125,11 @@ function operations.lease()
     return use(mine)
 end
 
--- One step of the table: whether it was taken.
+-- One step of the table: whether it was taken. A paused connection begins nothing.
 function operations.step()
     local row = settled(args.slot)
+    local paused = args.name == 'send' and redis.call('HEXISTS', prefix .. 'paused', args.by or '') == 1
+    if paused then return false end
     local taken = steps[args.name](row, args)
     wake()
     return taken
@@ -151,7 +149,8 @@ function operations.opened()
         if before ~= args.landed then return {answer = 'elsewhere', before = before} end
     end
     if not steps[args.name](row, args) then return {answer = 'late'} end
-    redis.call('DEL', prefix .. 'circuit:' .. args.connection, prefix .. 'full', prefix .. 'full:' .. args.connection)
+    redis.call('DEL', prefix .. 'circuit:' .. args.connection)
+    if args.name == 'opened' then redis.call('DEL', prefix .. 'full') end
     wake()
     return {answer = 'use'}
 end
@@ -236,14 +235,14 @@ function operations.closed()
     local row = read(args.slot)
     local seated = row.fresh == 0
     local _ = steps.closed(row, args)
-    if seated then redis.call('DEL', prefix .. 'full', prefix .. 'full:' .. args.connection) end
+    if seated then redis.call('DEL', prefix .. 'full') end
     wake()
     return true
 end
 
 -- The heartbeat of a worker, of its leases, and of the connections that its jobs are at.
 function operations.beat()
-    present(args.owner, args.alive_ms)
+    present()
     for _, held in ipairs(args.held) do
         local row = read(held.slot)
         local known = {lease = held.lease, generation = held.generation, lease_ms = args.lease_ms}
@@ -254,7 +253,7 @@ function operations.beat()
         redis.call('ZADD', at_work, now + args.alive_ms, connection .. '|' .. args.owner)
     end
     redis.call('PEXPIRE', at_work, HOUR)
-    return true
+    return redis.call('GET', prefix .. 'epoch') or ''
 end
 
 -- No job of this worker is at a connection any more.
@@ -314,10 +313,13 @@ function operations.restore()
     return true
 end
 
--- A login limit was met: the license's, or that of a connection's user.
+-- A login limit was met: the license's, or that of a connection's user, who may go on with as many sessions as are open.
 function operations.full()
     local whose = args.of == 'user' and ':' .. args.connection or ''
     redis.call('SET', prefix .. 'full' .. whose, args.message, 'PX', args.pause_ms)
+    if args.of == 'user' then
+        redis.call('SET', prefix .. 'seats:' .. args.connection, seated(args.connection, slots()), 'PX', args.pause_ms)
+    end
     return true
 end
 
@@ -329,23 +331,27 @@ end
 
 -- Who else is there, and when each was last seen to beat.
 function operations.absent()
-    redis.call('ZREM', workers, args.owner)
+    local present_ones = workers(args.connection)
+    redis.call('ZREM', present_ones, args.owner)
     redis.call('ZADD', leaving, now + args.closing_ms, args.owner)
     redis.call('PEXPIRE', leaving, args.closing_ms)
-    redis.call('ZREMRANGEBYSCORE', workers, '-inf', now)
-    return redis.call('ZRANGE', workers, 0, -1, 'WITHSCORES')
+    redis.call('ZREMRANGEBYSCORE', present_ones, '-inf', now)
+    return redis.call('ZRANGE', present_ones, 0, -1, 'WITHSCORES')
 end
 
 -- One session of a connection to close when nobody is left to use any.
 function operations.last()
-    redis.call('ZREMRANGEBYSCORE', workers, '-inf', now)
-    redis.call('ZREM', workers, args.owner)
-    if redis.call('ZCARD', workers) > 0 then return {answer = 'wait'} end
+    local present_ones = workers(args.connection)
+    redis.call('ZREMRANGEBYSCORE', present_ones, '-inf', now)
+    redis.call('ZREM', present_ones, args.owner)
+    if redis.call('ZCARD', present_ones) > 0 then return {answer = 'wait'} end
+    local awaited = false
     for _, row in ipairs(slots()) do
-        -- Of two that leave together, each closes what it has begun to close.
+        -- Of two that leave together, each closes what it has begun to close, unless it is killed at it.
         local other = row.owner ~= args.owner and redis.call('ZSCORE', leaving, row.owner)
         local others = other and tonumber(other) > now and row['until'] > now
         local known = row.connection == args.connection
+        awaited = awaited or (known and row.state == 'closing' and others)
         if known and (row.state == 'open' or (row.state == 'closing' and not others)) then
             if row.lease ~= '' then steps.let_go(row, {lease = row.lease}) end
             if row.state == 'closing' then row['until'] = now end
@@ -353,7 +359,7 @@ function operations.last()
             if answer.answer == 'close' then return answer end
         end
     end
-    return {answer = 'wait'}
+    return {answer = awaited and 'others' or 'wait'}
 end
 
 -- An operator halts a connection, and lets it go on.

@@ -23,7 +23,7 @@ from worker.erp.caller import Caller
 from worker.erp.closing import Closer
 from worker.erp.deadline import Deadline
 from worker.erp.license import LimitsInForce, sessions_script
-from worker.erp.membership import CLOSE_SECONDS, LEASE_SECONDS, PRESENCE_SECONDS, Member
+from worker.erp.membership import CLOSE_SECONDS, LEASE_SECONDS, LEAVE_SECONDS, PRESENCE_SECONDS, Member
 from worker.erp.opening import LOGIN_LIMIT_SECONDS, Opener, Opening
 from worker.erp.signin import Grant
 from worker.erp.store import ms
@@ -145,7 +145,20 @@ class SessionPool:
             for name, lease in tuple(self._held.items())
         ]
         at_work = [self.member.mark] if self._jobs else []
-        self.member.script("beat", held=held, at_work=at_work, lease_ms=ms(LEASE_SECONDS), **self._present)
+        told = {
+            "held": held,
+            "at_work": at_work,
+            "lease_ms": ms(LEASE_SECONDS),
+            "connection": self.member.mark,
+        }
+        epoch = self.member.script("beat", **told, **self._present)
+        if self._limits.epoch and epoch != self._limits.epoch:
+            self._limits.join()
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a job or a lease of this process is under way in it."""
+        return bool(self._jobs or self._held)
 
     def tidy(self) -> None:
         """Close the sessions that have been idle too long, or were left half closed. Raises StoreUnavailable."""
@@ -165,7 +178,7 @@ class SessionPool:
             if any(beats.get(worker) != beat for worker, beat in now.items()):
                 return
             beats = now
-        self._close_while("last", **self._closing)
+        self._close_while("last", **self._leaving)
 
     def close(self) -> None:
         """Close the connections that signed out."""
@@ -184,8 +197,12 @@ class SessionPool:
         times = {"closing_ms": ms(CLOSE_SECONDS), "drain_ms": self.member.drain_ms}
         return {"owner": self.member.owner, "connection": self.member.mark, **times}
 
+    @property
+    def _leaving(self) -> dict[str, Any]:
+        return self._closing | {"closing_ms": ms(LEAVE_SECONDS)}
+
     def _others(self) -> dict[str, str]:
-        flat: Sequence[str] = self.member.script("absent", **self._closing) or ()
+        flat: Sequence[str] = self.member.script("absent", **self._leaving) or ()
         return dict(zip(flat[::2], flat[1::2], strict=True))
 
     def _acquire(self, caller: Caller, what: str, longest: float) -> Lease:
@@ -304,7 +321,9 @@ class SessionPool:
         limit = Deadline(CLOSE_SECONDS)
         while limit.remaining() > 0:
             answer = self.member.script(operation, **named)
-            if answer["answer"] != "close" or not self._close(answer, limit):
+            if answer["answer"] == "others":
+                time.sleep(PRESENCE_SECONDS / 20)
+            elif answer["answer"] != "close" or not self._close(answer, limit):
                 return
 
 

@@ -1,6 +1,6 @@
 -- Who waits for a session of a license: by lane, then the jobs of a lane in turn, then by arrival.
 local waiters, seen, places = prefix .. 'waiters', prefix .. 'seen', prefix .. 'places'
-local workers, leaving, at_work = prefix .. 'workers', prefix .. 'leaving', prefix .. 'at_work'
+local leaving, at_work, facts = prefix .. 'leaving', prefix .. 'at_work', prefix .. 'facts'
 local HOUR, WAKE_TTL, ALIVE = 3600000, 10000, 5000
 -- Wrong credentials must not be tried once for each slot: accounts get locked.
 local ALONE = 5000
@@ -10,6 +10,9 @@ local LINGER, TENURE, TENURE_USES, TENURE_MOST = 1000, 5000, 25, 30000
 local LONG = 5000
 
 local args = cjson.decode(ARGV[2])
+
+-- The workers that live and know a connection: only they can close its sessions.
+local function workers(connection) return prefix .. 'workers:' .. connection end
 
 local function number(name) return tonumber(redis.call('GET', prefix .. name) or '0') end
 
@@ -47,6 +50,7 @@ local function forget(member)
     redis.call('ZREM', waiters, member)
     redis.call('ZREM', seen, member)
     redis.call('HDEL', places, parse(member).waiter)
+    redis.call('HDEL', facts, parse(member).waiter)
 end
 
 local function forget_the_dead()
@@ -76,9 +80,12 @@ local function queue()
         redis.call('HSET', places, args.waiter, member)
         redis.call('ZADD', waiters, args.rank * 1e12 + turn_of(args.job), member)
     end
+    redis.call('HSET', facts, args.waiter, cjson.encode({
+        name = args.name, fingerprint = args.fingerprint, by_login = args.by_login, known = args.known,
+    }))
     redis.call('ZADD', seen, now, member)
     forget_the_dead()
-    for _, name in ipairs({waiters, seen, places}) do redis.call('PEXPIRE', name, HOUR) end
+    for _, name in ipairs({waiters, seen, places, facts}) do redis.call('PEXPIRE', name, HOUR) end
     return member
 end
 
