@@ -4,8 +4,8 @@
 -- From half of its limit on the ERP holds each request for (rest of the window) / (rest of the limit), which for one
 -- who spends the whole limit alone is half of a unit, a minute / limit; over the limit a request waits a unit for each
 -- that waits before it. So lateness means that the minute is full, and then our share is what we have in it, less
--- those that wait. It is cut to that, and grows back as a cubic of the time (TCP's CUBIC shares a line so): lingering
--- about the wall that it met, then ever faster, as whoever was there may have gone.
+-- those that wait. It is cut to that, and grows back as a power of the time (as TCP's CUBIC does): lingering about the
+-- wall that it met, then ever faster, as whoever was there may have gone.
 --
 -- ``heard`` is what is remembered. Of the last cut: when it was (``cut_at``), its number (``round``), the lateness that
 -- it was for (``late``), what the minute held (``counted``), the ``wall``, how deep below it the share begins (``depth``),

@@ -1,0 +1,110 @@
+"""``python -m tests.chaos.sabotage GUARD celery …``: a program of ours with one of its guards taken out.
+
+This is how a check shows that it would notice: its control runs with the guard that it is about missing, and must
+fail. The guard is taken out inside the process that is started; ``worker/`` has no switch for it. A guard that is not
+where it was any more raises GuardMissing.
+"""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+from worker.erp import license as license_
+from worker.erp import slots
+from worker.erp.budget import Budget, Permit
+from worker.erp.sessions import SessionPool
+from worker.job import Lane
+
+
+class GuardMissing(Exception):
+    """A guard was to be taken out that is not there."""
+
+
+def no_pacing() -> None:
+    """Bulk may burst as interactive may."""
+
+    def burst(really: Any, budget: Budget, caller: Any, *rest: Any) -> Any:
+        return really(budget, replace(caller, lane=Lane.INTERACTIVE), *rest)
+
+    _wrap(Budget, "permit", burst)
+
+
+def no_hearing() -> None:
+    """Nobody notices how long answers take."""
+    _wrap(Permit, "took", lambda *_: None)
+
+
+def no_lanes() -> None:
+    """At the session pool every caller is bulk."""
+
+    def in_one_lane(really: Any, pool: SessionPool, caller: Any, *rest: Any) -> Any:
+        return really(pool, replace(caller, lane=Lane.BULK), *rest)
+
+    _wrap(SessionPool, "lease", in_one_lane)
+
+
+def no_order() -> None:
+    """At the session pool the last comes first."""
+    numbers = count()
+
+    def before_all(really: Any, *rest: Any) -> Any:
+        return {**really(*rest), "rank": -next(numbers)}
+
+    _wrap(SessionPool, "_asked", before_all)
+
+
+def no_affinity() -> None:
+    """A session changes its connection for whoever is next, however short it has had it."""
+    kept = "LINGER, TENURE, TENURE_USES, TENURE_MOST = 1000, 5000, 25, 30000"
+
+    def hasty(really: Any, name: str) -> Any:
+        text = really(name)
+        if name == "waiters.lua" and kept not in text:
+            raise GuardMissing(f"{name} has no line {kept!r}")
+        return text.replace(kept, "LINGER, TENURE, TENURE_USES, TENURE_MOST = 0, 0, 0, 0")
+
+    _wrap(license_, "source", hasty)
+
+
+def no_quarantine() -> None:
+    """A slot whose sign-in was never answered is free as soon as its time is up."""
+    if all(step.name != "unanswered" for step in slots.TRANSITIONS):
+        raise GuardMissing("there is no step 'unanswered' in slots.py")
+    at_once = tuple(
+        replace(step, after=slots.FREE) if step.name == "unanswered" else step for step in slots.TRANSITIONS
+    )
+    _wrap(slots, "render", lambda really: really(at_once))
+
+
+GUARDS: Mapping[str, Callable[[], None]] = {
+    "pacing": no_pacing,
+    "hearing": no_hearing,
+    "lanes": no_lanes,
+    "order": no_order,
+    "affinity": no_affinity,
+    "quarantine": no_quarantine,
+}
+
+
+def _wrap(owner: Any, name: str, around: Callable[..., Any]) -> None:
+    """Put a function around another, which it is given first."""
+    really = getattr(owner, name, None)
+    if really is None:
+        raise GuardMissing(f"{owner.__name__} has no {name!r}")
+    setattr(owner, name, lambda *rest, **named: around(really, *rest, **named))
+
+
+def main(guard: str, program: str) -> None:
+    """Take the guard out, and be the program, which finds its arguments where it looks for them."""
+    GUARDS[guard]()
+    del sys.argv[1]
+    runpy.run_module(program, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv.pop(2))
