@@ -11,10 +11,10 @@ from tests.chaos.judge.record import SECOND, Record
 ORDERS = "/Site/entity/Default/20.200.001/SalesOrder"
 
 
-def killed(again: float = 14.0, cut_off: int = 0, left_until: float = 55.0, crowd: int = 0) -> Record:
+def killed(again: float = 14.0, cut_off: int = 0, left_until: float = 65.0, crowd: int = 0) -> Record:
     """A scene of one seat whose holder is killed at second 10, and whose session is used ``again`` seconds later.
 
-    All are asked to end at second 50, after a last kill; the session that is then open closes at ``left_until``.
+    All are asked to end at second 60, after a last kill; the session that is then open closes at ``left_until``.
     """
     made = Log()
     made.session(1.0, 10.0 + again - 1.0, 1)
@@ -22,7 +22,7 @@ def killed(again: float = 14.0, cut_off: int = 0, left_until: float = 55.0, crow
         made.session(11.0, 12.0, 100 + number)
     made.add("session_open", 10.0 + again, session=2, request=made.request(10.0 + again, 0.3, path=ORDERS))
     made.add("session_close", left_until, session=2)
-    kills = [{"kind": "kill", "at": at * SECOND, "point": "p", "cut_off": cut_off} for at in (10, 49)]
+    kills = [{"kind": "kill", "at": at * SECOND, "point": "p", "cut_off": cut_off} for at in (10, 59)]
     jobs = [{"kind": "job", "state": "SUCCESS"}]
     facts: dict[str, Any] = {
         "limits": {"sessions": 1},
@@ -30,23 +30,23 @@ def killed(again: float = 14.0, cut_off: int = 0, left_until: float = 55.0, crow
         "planned": ["p"],
         "size": "small",
     }
-    return record_of(made.in_order(), [*kills, *jobs], marks={"terminated": 50}, **facts)
+    return record_of(made.in_order(), [*kills, *jobs], marks={"terminated": 60}, **facts)
 
 
 def test_seats_wants_each_seat_back_within_its_lease() -> None:
-    """A seat is in use again 18 s after a kill, or as long as a token lasts later where a sign-in was cut off."""
+    """A seat is in use again 20 s after a kill, or as long as a token lasts later where a sign-in was cut off."""
     assert failed(seats.judge([killed()])) == set()
-    assert failed(seats.judge([killed(again=18.5)])) == {"seat in use again, most s"}
+    assert failed(seats.judge([killed(again=20.5)])) == {"seat in use again, most s"}
     assert failed(seats.judge([killed(again=36.0, cut_off=1)])) == set()
-    late = failed(seats.judge([killed(again=38.5, cut_off=1, left_until=60.0)]))
+    late = failed(seats.judge([killed(again=41.0, cut_off=1)]))
     assert late == {"the same, sign-in cut off, most s"}
 
 
 def test_seats_wants_nothing_left_open() -> None:
     """Ten seconds after the last was asked to end nothing is open; what a cut-off sign-in opened, a token later."""
-    assert failed(seats.judge([killed(left_until=61.0)])) == {"open 10 s after SIGTERM"}
-    assert "open when all tokens are dead" in failed(seats.judge([killed(left_until=81.0)]))
-    cut_off = killed(again=38.7, cut_off=1, left_until=79.0)
+    assert failed(seats.judge([killed(left_until=71.0)])) == {"open 10 s after SIGTERM"}
+    assert "open when all tokens are dead" in failed(seats.judge([killed(left_until=91.0)]))
+    cut_off = killed(again=48.7, cut_off=1, left_until=89.0)
     assert seats.orphans_of(cut_off) == {2}
     assert "open 10 s after SIGTERM" not in failed(seats.judge([cut_off]))
 
