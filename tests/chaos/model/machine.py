@@ -83,6 +83,7 @@ class Sessions(RuleBasedStateMachine):
         self.kind, self.limit = kind, limit
         self.stage.life = LIVES[kind]
         self.stage.begin()
+        self.stage.passed = self._note_lapses
         self.began = time.monotonic_ns()
         self.key = Fernet.generate_key()
         own: dict[str, Any] = {"session_seconds": LIVES[kind], "idle_seconds": 5.0, **KINDS[kind]}
@@ -202,10 +203,12 @@ class Sessions(RuleBasedStateMachine):
         """Time passes."""
         self.acts[f"{seconds:.0f} s"] += 1
         self.stage.pass_time(seconds)
-        for owner in self.owners:
-            for held in owner.held:
-                if held.lease.send_by.remaining() <= 0:
-                    held.alive_until = min(held.alive_until, time.monotonic_ns())
+
+    def _note_lapses(self) -> None:
+        """Time has passed: some leases are not alive any more."""
+        for held in [held for owner in self.owners for held in owner.held]:
+            if held.lease.send_by.remaining() <= 0:
+                held.alive_until = min(held.alive_until, time.monotonic_ns())
 
     @rule(
         how=st.sampled_from(

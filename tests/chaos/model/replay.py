@@ -16,14 +16,15 @@ import redis
 from tests.chaos.model.catalogue import Variant
 from tests.chaos.model.rules import Move, Rules, Said
 from tests.chaos.model.table import EVER, FIELDS, TIMES, Row, Spans, Table, free, take
+from tests.chaos.model.waiting import settled
 from worker.erp import slots
+from worker.erp.store import source
 
-PREFIX, KEY = "acuworker:{model}:", "acuworker:{model}:slot:1"
 BEGAN = 1_800_000_000_000
 """A moment of the store's clock."""
 
 TICK = 1000
-OURS = """
+STEP = """
 local args = cjson.decode(ARGV[2])
 local row = read(1)
 local taken = steps[operation](row, args)
@@ -31,66 +32,94 @@ row = read(1)
 row.slot = nil
 return cjson.encode({taken = taken, row = row})
 """
+SETTLE = """
+local row = settled(1)
+row.slot = nil
+return cjson.encode({row = row})
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One step of a way, as it went on the Lua: the rows after it, and what the whole table's Lua made of it."""
+    """One step of a way as it went on the Lua: the rows after it, and whether the whole table's Lua allows it too."""
 
     said: Said
-    now: int
     model: Mapping[str, Any]
     store: Mapping[str, Any]
     allowed: bool
 
-    @property
-    def agrees(self) -> bool:
-        """Whether model and store have come to the same."""
-        return self.model == self.store
-
 
 class Lua:
-    """The rendered table in a store."""
+    """A rendered table in a store, and one slot."""
 
-    def __init__(self, store: redis.Redis, table: Table) -> None:
-        text = slots.render(table)
-        assert text.count("redis.call('TIME')") == 1
-        clock = "{redis.call('GET', 'model-now') / 1000, 0}"
+    def __init__(self, store: redis.Redis, prefix: str, table: Table, text: str = STEP) -> None:
+        rendered = slots.render(table)
+        assert rendered.count("redis.call('TIME')") == 1
+        self.table = table
         self._store = store
-        self._script = store.register_script(text.replace("redis.call('TIME')", clock) + OURS)
+        self._prefix = prefix
+        clock = f"{{redis.call('GET', '{prefix}now') / 1000, 0}}"
+        self._script = store.register_script(rendered.replace("redis.call('TIME')", clock) + text)
 
-    def take(self, name: str, given: Mapping[str, Any], now: int) -> tuple[bool, dict[str, Any]]:
-        """Whether a step is taken at a moment, and the row after it."""
-        self._store.set("model-now", now)
-        reply = json.loads(self._script(keys=[PREFIX], args=[name, json.dumps(given)]))
-        return reply["taken"], reply["row"]
+    def run(self, name: str, given: Mapping[str, Any], now: int) -> dict[str, Any]:
+        """What it answers at a moment."""
+        self._store.set(f"{self._prefix}now", now)
+        reply: dict[str, Any] = json.loads(self._script(keys=[self._prefix], args=[name, json.dumps(given)]))
+        return reply
+
+    def put(self, row: Mapping[str, Any]) -> None:
+        """Have the slot be as in this row."""
+        self._store.delete(f"{self._prefix}slot:1")
+        if row["state"] != "free":
+            self._store.hset(f"{self._prefix}slot:1", items=[each for pair in row.items() for each in pair])
 
 
-def replay(
-    store: redis.Redis, variant: Variant, rules: Rules, table: Table, way: Iterable[tuple[str, Move]]
-) -> Iterator[Step]:
-    """A way that was found over ``table``, on its Lua. What the whole table's Lua says of each step is asked first."""
-    mutated, whole = Lua(store, table), Lua(store, slots.TRANSITIONS)
-    steps = {step.name: step for step in table}
-    store.delete(KEY)
+def replay(variant: Variant, lua: Lua, whole: Lua, way: Iterable[tuple[str, Move]]) -> Iterator[Step]:
+    """A way that was found over a table, on its Lua, and what the whole table's Lua makes of each step."""
+    steps = {step.name: step for step in lua.table}
     row, now = free(), BEGAN
     for who, move in way:
-        if move.told == "passes":
-            now += TICK
-        if who == "the store":
-            store.delete(KEY)
-            row = free()
+        now += TICK if move.told == "passes" else 0
+        row = free() if who == "the store" else row
         for said in move.steps:
             given = arguments(variant.spans, said)
-            before: Any = store.hgetall(KEY)
-            allowed, _ = whole.take(said.name, given, now)
-            store.delete(KEY)
-            if before:
-                store.hset(KEY, mapping=before)
+            whole.put(row)
+            allowed = whole.run(said.name, given, now)["taken"]
+            lua.put(row)
             row = take(steps[said.name], row, given, now) or row
-            _, found = mutated.take(said.name, given, now)
-            yield Step(said=said, now=now, model=row, store=found, allowed=allowed)
+            store = lua.run(said.name, given, now)["row"]
+            yield Step(said=said, model=row, store=store, allowed=allowed)
         assert relative(variant.spans, row, now) == seen(variant.spans, move.world.row), move.told
+
+
+class Settling:
+    """What the store does to a slot as time passes (``settled`` in waiters.lua), beside what the search does."""
+
+    def __init__(self, store: redis.Redis, prefix: str, table: Table) -> None:
+        self._lua = Lua(store, prefix, table, source("waiters.lua") + SETTLE)
+
+    def compare(self, rules: Rules, row: Row) -> Mapping[str, Any]:
+        """A row of the search, settled by either, both as the search sees them."""
+        spans = rules.spans
+        self._lua.put(absolute(row))
+        found = self._lua.run("", {}, BEGAN)["row"]
+        return {"model": seen(spans, settled(rules, row)), "store": relative(spans, found, BEGAN)}
+
+
+def absolute(row: Row) -> dict[str, Any]:
+    """A row of the search as the store would have it at the beginning."""
+    told = {name: _absolute(name, value) for name, value in zip(FIELDS, row, strict=True)}
+    return free() | told
+
+
+def _absolute(name: str, value: Any) -> Any:
+    if name in TIMES:
+        return BEGAN + value * TICK
+    if name in EVER or name == "stays":
+        return value * TICK
+    if name in ("lease", "grant"):
+        return f"{name} {value}" if value else ""
+    return value
 
 
 def arguments(spans: Spans, said: Said) -> dict[str, Any]:

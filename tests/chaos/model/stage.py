@@ -83,7 +83,7 @@ class Clock:
 
 @dataclass
 class Stage:
-    """The sandbox, its log, the clock, and whose turn it is."""
+    """The sandbox, its log, the clock, and whose turn it is; ``passed`` is told when time was moved on."""
 
     sandbox: Sandbox
     store: redis.Redis
@@ -92,6 +92,7 @@ class Stage:
     clock: Clock = field(default_factory=Clock)
     acting: Process | None = None
     open: dict[int, str] = field(default_factory=dict)
+    passed: Callable[[], object] = bool
     _asked: dict[int, str] = field(default_factory=dict)
     _ended: float = 0.0
 
@@ -119,6 +120,7 @@ class Stage:
         self.clock.ahead += seconds
         self.store.set(CLOCK, round(self.clock.ahead * 1_000_000))
         self.store.eval(AGE, 0, int(seconds * 1000))
+        self.passed()
 
     def empty_store(self) -> None:
         """Lose everything that the store knew, but for the time."""
