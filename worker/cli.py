@@ -10,6 +10,8 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,6 +19,7 @@ import click
 from pydantic import BaseModel
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from worker import results, telemetry
 from worker.client import Client, where
@@ -40,14 +43,32 @@ class _Failure(click.ClickException):
         click.echo(f"error: {self.message}", err=True)
 
 
+class _Interrupted(click.ClickException):
+    """Somebody ended a command with Ctrl-C, as it may be ended; the message says what goes on without it."""
+
+    exit_code = 130
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        # A terminal has shown ^C on the line.
+        after_it = "\n" if sys.stderr.isatty() else ""
+        click.echo(f"{after_it}interrupted{self.message}", err=True)
+
+
 class _Commands(click.Group):
-    """A group whose commands end with one line where a WorkerError ends them."""
+    """A group whose commands end with one line where a WorkerError or Ctrl-C ends them."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except WorkerError as error:
             raise _Failure(error.line) from None
+        except KeyboardInterrupt:
+            raise _Interrupted("") from None
+        except click.Abort as abort:
+            # A question that Ctrl-C ended; one that was answered with a no is none.
+            if isinstance(abort.__context__, KeyboardInterrupt):
+                raise _Interrupted("") from None
+            raise
 
 
 @click.group(
@@ -111,10 +132,12 @@ def submit(body: IO[bytes] | None, wait: bool, output: Path | None, **options: A
     job = Job.parse(_document(body) | job_fields(**options))
     client = _client()
     job_id = client.submit(job)
-    # With --wait, standard output is the records'.
-    click.echo(job_id, err=wait)
-    if wait:
-        _hand_over(_wait(client, job_id), output)
+    with _outlived_by(job_id):
+        # With --wait, standard output is the records'.
+        click.echo(job_id, err=wait)
+        found = _wait(client, job_id) if wait else None
+    if found:
+        _hand_over(found, output)
 
 
 @main.command()
@@ -129,7 +152,8 @@ def result(job_id: str, wait: bool, output: Path | None, as_json: bool) -> None:
     acuworker result 0f9d2c7e-4a51-4b0e-9f60-1c2d3e4f5a6b --output orders.ndjson
     """
     client = _client()
-    found = _wait(client, job_id) if wait else client.result(job_id)
+    with _outlived_by(job_id):
+        found = _wait(client, job_id) if wait else client.result(job_id)
     if as_json:
         click.echo(found.model_dump_json(indent=2, exclude_none=True))
     else:
@@ -196,7 +220,11 @@ def login(name: str, paste: bool, port: int | None) -> None:
     """
     from worker import login as signing
 
-    signing.login(name, paste=paste, port=port)
+    try:
+        signing.login(name, paste=paste, port=port)
+    except (KeyboardInterrupt, click.Abort):
+        again = f"; nothing was handed to the workers: acuworker login {name} begins again"
+        raise _Interrupted(again) from None
 
 
 @main.command()
@@ -275,13 +303,24 @@ def _client() -> Client:
 def _wait(client: Client, job_id: str) -> Result:
     """The job's result, once it has one; until then, on a terminal, how far it is."""
     console = Console(stderr=True)
-    columns = (BarColumn(bar_width=20), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    told = TextColumn("{task.description}", markup=False, table_column=Column(overflow="fold"))
+    columns = (BarColumn(bar_width=20), told, TimeElapsedColumn())
+    progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    with progress:
         line = progress.add_task("submitted", total=None)
         while not (state := client.state(job_id)).ended:
             progress.update(line, description=how_far(state))
             time.sleep(LOOK_SECONDS)
     return client.result(job_id)
+
+
+@contextmanager
+def _outlived_by(job_id: str) -> Iterator[None]:
+    """Around a wait for a job: Ctrl-C ends the wait, and the job goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise _Interrupted(f"; the job goes on: acuworker result {job_id} --wait") from None
 
 
 def how_far(state: JobState) -> str:

@@ -9,7 +9,6 @@ import sys
 from typing import IO
 
 import click
-from pydantic import SecretStr
 from rich.console import Console
 
 from worker.erp.license import read_changes
@@ -22,7 +21,7 @@ def status(watch: bool, as_json: bool) -> None:
     """Show workers, jobs, sessions, limits, and what stands in the way.
 
     The first line says how the fleet is, and why. Exit with 0 if all is well, 1 if somebody should look, 2 if no
-    worker runs or nothing can be seen: as monitors expect. Looking changes nothing.
+    worker runs or nothing can be seen: as monitors expect; with 130 from --watch. Looking changes nothing.
 
     \b
     acuworker status --watch
@@ -33,7 +32,9 @@ def status(watch: bool, as_json: bool) -> None:
     console = Console()
     if watch and (as_json or not console.is_terminal):
         raise click.UsageError("--watch is for a terminal: leave it out here")
-    sys.exit(fleet.watch(console) if watch else fleet.show(console, as_json=as_json))
+    if watch:
+        fleet.watch(console)
+    sys.exit(fleet.show(console, as_json=as_json))
 
 
 @click.command()
@@ -67,7 +68,8 @@ def doctor(names: tuple[str, ...], entities: tuple[str, ...]) -> None:
 def pause(connection: str, reason: str | None) -> None:
     """Halt CONNECTION: its jobs wait, and its sessions are signed out.
 
-    What is in flight ends. Nothing is lost but time: a job's deadline goes on.
+    What is in flight ends. Nothing is lost but time: a job's deadline goes on. Of one that is paused already a reason
+    that is given replaces the one before.
 
     \b
     acuworker pause default --reason "the ERP is upgraded until 18:00"
@@ -152,9 +154,9 @@ def sessions_list() -> None:
 @click.option("--slot", type=click.IntRange(1), help="The session in this slot.")
 @click.option("--all", "every", is_flag=True, help="Every session of the connection.")
 @click.option(
-    "--token-file", type=click.File("r"), help="The session of the access token in this file; -: input."
+    "--token-file", type=click.File("rb"), help="The session of the access token in this file; -: input."
 )
-def sessions_sign_out(connection: str, slot: int | None, every: bool, token_file: IO[str] | None) -> None:
+def sessions_sign_out(connection: str, slot: int | None, every: bool, token_file: IO[bytes] | None) -> None:
     """Close sessions of CONNECTION (default) that no worker is using, or one that other software left open.
 
     While jobs wait a worker soon signs in again: acuworker pause keeps it from that.
@@ -169,7 +171,7 @@ def sessions_sign_out(connection: str, slot: int | None, every: bool, token_file
     if (slot is not None) + every + (token_file is not None) != 1:
         raise click.UsageError("say which: --slot N, --all or --token-file FILE")
     if token_file:
-        operate.sign_out_token(connection, SecretStr(token_file.read().strip()))
+        operate.sign_out_token(connection, operate.token_in(token_file.read(operate.TOKEN_FILE_LENGTH + 1)))
     else:
         operate.sign_out(connection, slot)
 

@@ -96,6 +96,9 @@ class Connection(BaseModel):
     queue_seconds: float = Field(
         600, ge=0, description="How long it may hold a request before it works on it"
     )
+    restart_seconds: float = Field(
+        60, ge=1, description="First pause for a site that restarts; doubled up to ten"
+    )
     login_days: int = Field(30, ge=1, description="How long the ERP lets a login be refreshed")
     idle_seconds: float = Field(60, ge=0, description="Sign out a session that nobody has used for so long")
     exchange_seconds: float = Field(120, gt=0, description="Longest exchange for records, body included")
@@ -185,9 +188,9 @@ class Connection(BaseModel):
         return "offline_access" in self.scope.split()
 
     @property
-    def has_jar(self) -> bool:
-        """Whether its sessions are known by cookies."""
-        return self.sign_in == "cookie" or "api:concurrent_access" in self.scope.split()
+    def concurrent_access(self) -> bool:
+        """Whether a token may open several sessions, each known by cookies of its own."""
+        return self.sign_in != "cookie" and "api:concurrent_access" in self.scope.split()
 
     @property
     def identity(self) -> str:

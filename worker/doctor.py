@@ -40,6 +40,7 @@ from worker.errors import (
     BlobsUnavailable,
     DeadlineExceeded,
     ErpFault,
+    ErpRestarting,
     LoginNeeded,
     Misconfigured,
     SessionsBusy,
@@ -334,6 +335,10 @@ class _Noted:
     def lost(self, lease: Lease, error: WorkerError) -> None:
         """What the pool is to know of a session."""
         self._pool.lost(lease, error)
+
+    def away(self, error: ErpRestarting) -> WorkerError:
+        """What the pool is to know of the ERP."""
+        return self._pool.away(error)
 
 
 def require_a_prospect(view: LicenseView) -> None:

@@ -23,6 +23,7 @@
     │   │   └── TenantMismatch   the session landed in another tenant: an operator must mend the connection
     │   ├── LoginNeeded          nobody has signed this connection in yet, or its refresh chain has ended
     │   ├── ConnectionPaused     an operator has paused the connection
+    │   ├── ErpAway              the ERP restarts: its connection pauses by itself
     │   └── LoginLimit           every API session of the license is taken
     │       └── UserLoginLimit   the ERP user's own limit of API sessions is reached
     ├── TryAgain                 try again: it may well work the next time
@@ -179,6 +180,12 @@ class ConnectionPaused(Waiting):
     """An operator has paused the connection; ``acuworker resume`` lets its jobs go on."""
 
     state = "waiting_for_resume"
+
+
+class ErpAway(Waiting):
+    """Something else answered in the ERP's place, so nothing is asked of it for a while; it restarts, as a rule."""
+
+    state = "waiting_for_erp"
 
 
 class LoginLimit(Waiting):

@@ -178,7 +178,12 @@ def judge(fleet: Fleet) -> Verdict:
 
 
 def _warnings(fleet: Fleet) -> list[str]:
-    return [*_unserved(fleet), *_barred(fleet), *_waiting(fleet), *_unsure(fleet), *_ending(fleet)]
+    return [*_unserved(fleet), *in_the_way(fleet), *_unsure(fleet), *_ending(fleet)]
+
+
+def in_the_way(fleet: Fleet) -> list[str]:
+    """Why connections and jobs wait."""
+    return [*_barred(fleet), *_waiting(fleet)]
 
 
 def _unserved(fleet: Fleet) -> Iterator[str]:

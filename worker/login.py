@@ -92,9 +92,9 @@ def _store(settings: Settings) -> redis.Redis:
 def _forget(wire: Wire, connection: Connection, endpoints: Endpoints, grant: Grant) -> None:
     """Kill the tokens of a login that nobody will use."""
     deadline = Deadline(EXCHANGE_SECONDS)
-    signin.revoke(wire, connection, endpoints, grant, deadline)
+    signin.revoke(wire, endpoints, grant, deadline)
     if grant.refresh:
-        signin.revoke_refresh(wire, connection, endpoints, grant.refresh, deadline)
+        signin.revoke_refresh(wire, endpoints, grant.refresh, deadline)
 
 
 def _sign_in(
@@ -108,9 +108,7 @@ def _sign_in(
         click.echo(f"(Connected Applications, SM303010, must have the redirect URI {redirect_uri})")
         code = code_in(_pasted() if paste else _awaited(arrived, connection.name), state, connection.name)
     click.echo("the browser came back; asking for the tokens")
-    return signin.exchange_code(
-        wire, connection, endpoints, code, verifier, redirect_uri, Deadline(EXCHANGE_SECONDS)
-    )
+    return signin.exchange_code(wire, endpoints, code, verifier, redirect_uri, Deadline(EXCHANGE_SECONDS))
 
 
 def challenge(verifier: SecretStr) -> str:

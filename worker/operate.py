@@ -31,6 +31,10 @@ from worker.storage import COMMAND_SECONDS, open_store
 
 REASON_LENGTH = 200
 
+TOKEN_FILE_LENGTH = 16_384
+TOKEN = rb"[A-Za-z0-9._~+/-]+=*"
+"""What a bearer token is made of (RFC 6750)."""
+
 
 def show_licenses(name: str | None) -> None:
     """Each license: what the file says, what is in force, and where they differ."""
@@ -74,9 +78,15 @@ def pause(name: str, reason: str | None) -> None:
     connection = settings.connection(name)
     since = f"since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     text = "".join(char for char in f"{since}: {reason}" if char.isprintable()) if reason else since
+    text = text[:REASON_LENGTH]
     with _store(settings) as store, _control(store, settings, connection) as control:
-        control.pause(text[:REASON_LENGTH])
-    click.echo(f"connection {name!r} is paused: what is in flight ends, and then its sessions are signed out")
+        told = control.pause(text, reasoned=bool(reason))
+    if told == text:
+        click.echo(
+            f"connection {name!r} is paused: what is in flight ends, and then its sessions are signed out"
+        )
+    else:
+        click.echo(f"connection {name!r} was paused before, and stays so ({told})")
     click.echo(f"its jobs wait: acuworker resume {name}")
 
 
@@ -85,8 +95,11 @@ def resume(name: str) -> None:
     settings = Settings.load()
     connection = settings.connection(name)
     with _store(settings) as store, _control(store, settings, connection) as control:
-        control.resume()
-    click.echo(f"connection {name!r} goes on: its jobs are looked at again within seconds")
+        was_paused = control.resume()
+    if was_paused:
+        click.echo(f"connection {name!r} goes on: its jobs are looked at again within seconds")
+    else:
+        click.echo(f"connection {name!r} was not paused")
 
 
 def list_sessions() -> None:
@@ -159,12 +172,28 @@ def _tell_closed(slot: SlotView, after: LicenseView) -> None:
     click.echo(f"slot {slot.slot} of license {slot.license!r}: signed out, and its token revoked")
 
 
+def token_in(content: bytes) -> SecretStr:
+    """The access token that a file holds. Raises Misconfigured, which shows nothing of the file."""
+    words = content[:TOKEN_FILE_LENGTH].split()
+    what = ""
+    if not words:
+        what = "the file is empty"
+    elif words[0].rstrip(b":").lower() in (b"bearer", b"authorization"):
+        what = "the file holds more than the token, as a header does"
+    elif len(words) > 1:
+        what = "the file holds more than one word or line"
+    elif len(content) > TOKEN_FILE_LENGTH or not re.fullmatch(TOKEN, words[0]):
+        what = "the file holds no access token"
+    if what:
+        right = 'write the bare access_token of the ERP\'s answer into it, on one line, without "Bearer" or quotes'
+        raise Misconfigured(f"{what}: {right}", "--token-file")
+    return SecretStr(words[0].decode("ascii"))
+
+
 def sign_out_token(name: str, token: SecretStr) -> None:
     """Close a session that other software left open, by its access token. The store need not run."""
     settings = Settings.load()
     connection = settings.connection(name)
-    if not re.fullmatch(r"[!-~]+", token.get_secret_value()):
-        raise click.UsageError("--token-file holds no access token: one line of plain characters")
     with (
         closing(open_store(settings, COMMAND_SECONDS)) as store,
         _control(store, settings, connection) as control,

@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 from pydantic import BaseModel
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from worker.erp.budget import BudgetView
 from worker.erp.overview import SlotView
 from worker.erp.slots import State as SlotState
 from worker.errors import WorkerError
-from worker.fleet import Fleet, Level, Verdict, Work, judge, look
+from worker.fleet import Fleet, Level, Verdict, Work, in_the_way, judge, look
 from worker.job import Lane
 from worker.jobstore import State
 from worker.settings import Settings
@@ -38,22 +37,19 @@ def show(console: Console, *, as_json: bool) -> Level:
     if as_json:
         console.out(document(fleet, verdict), highlight=False)
     else:
-        console.print(_headline(verdict), soft_wrap=True)
-        if fleet:
-            console.print(report(fleet))
+        for part in (_headline(verdict), *(report(fleet) if fleet else ())):
+            # A line of text is cut by nobody but the terminal: what reads it may look for its words.
+            console.print(part, soft_wrap=isinstance(part, Text))
     return verdict.level
 
 
-def watch(console: Console) -> Level:
-    """Show the fleet every few seconds until somebody interrupts; how it was at last."""
-    verdict = Verdict(level=Level.OK, reasons=())
-    with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as live:
+def watch(console: Console) -> NoReturn:
+    """Show the fleet every few seconds until somebody interrupts, by KeyboardInterrupt."""
+    with Live(console=console, auto_refresh=False) as live:
         while True:
             fleet, verdict = seen()
-            tables: list[RenderableType] = [report(fleet)] if fleet else []
-            live.update(Group(_headline(verdict), *tables), refresh=True)
+            live.update(Group(_headline(verdict), *(report(fleet) if fleet else ())), refresh=True)
             time.sleep(LOOK_SECONDS)
-    return verdict.level
 
 
 def seen() -> tuple[Fleet | None, Verdict]:
@@ -91,19 +87,31 @@ def _plain(value: Any) -> Any:
     raise NotImplementedError(type(value))
 
 
-def report(fleet: Fleet) -> Group:
-    """The fleet as tables."""
+def report(fleet: Fleet) -> Sequence[Table | Text]:
+    """The fleet as tables, each with its reasons below it, a line each."""
     slots = [slot for license_ in fleet.licenses for slot in license_.slots]
-    notes = [str(difference) for license_ in fleet.licenses for difference in license_.differences]
-    parts = [_lanes(fleet), _work(fleet.work), _licenses(fleet), slot_table(slots), _logins(fleet)]
     ended = ", ".join(f"{fleet.jobs.get(state, 0):,} {state}" for state in (State.DONE, State.FAILED))
-    return Group(
-        *(part for part in parts if part.row_count), f"jobs of the last week: {ended}", *map(Text, notes)
-    )
+    tables = [
+        (_lanes(fleet), []),
+        (_work(fleet.work), in_the_way(fleet)),
+        (_licenses(fleet), _limit_notes(fleet)),
+        (slot_table(slots), []),
+        (_logins(fleet), []),
+    ]
+    parts: list[Table | Text] = []
+    for table, notes in tables:
+        parts += [table] if table.row_count else []
+        parts += [Text(WorkerError(note).line) for note in notes]
+    return [*parts, Text(f"jobs of the last week: {ended}")]
+
+
+def _table(*headers: str) -> Table:
+    """A table in which what is too wide goes on below, and nothing is cut off."""
+    return Table(*(Column(header, overflow="fold") for header in headers))
 
 
 def _lanes(fleet: Fleet) -> Table:
-    table = Table("lane", "messages", "workers")
+    table = _table("lane", "messages", "workers")
     for lane in Lane:
         workers = ", ".join(worker.owner for worker in fleet.serving(lane)) or "none: run acuworker up"
         table.add_row(
@@ -113,29 +121,34 @@ def _lanes(fleet: Fleet) -> Table:
 
 
 def _work(work: Sequence[Work]) -> Table:
-    table = Table("connection", "lane", "waiting", "running", "oldest wait", "for a session", "jobs wait for")
+    table = _table("connection", "lane", "jobs waiting", "oldest wait", "jobs running", "requests in line")
     for each in work:
-        reasons = "; ".join(
-            f"{stand.count:,} {stand.waiting_state}: {stand.reason}" for stand in each.reasons
-        )
         exchanges = f"{each.exchanges:,}, {span(each.exchange_longest)}" if each.exchanges else "0"
         waiting, running = f"{each.waiting:,}", f"{each.running:,}"
-        table.add_row(
-            each.connection, each.lane, waiting, running, span(each.longest), exchanges, Text(reasons)
-        )
+        table.add_row(each.connection, each.lane, waiting, span(each.longest), running, exchanges)
     return table
 
 
 def _licenses(fleet: Fleet) -> Table:
-    table = Table("license", "sessions", "requests in 60 s", "of", "cut")
+    table = _table("license", "sessions open", "requests in 60 s", "limit in force")
     for license_ in fleet.licenses:
         minute, limits = fleet.minutes[license_.name], license_.in_force or license_.filed
         used = sum(slot.state is not SlotState.FREE for slot in license_.slots)
         sessions = f"{used} of {limits.max_sessions}"
         held_to = minute.limit if license_.in_force else limits.max_per_minute
         most = f"{held_to:,}" if limits.max_per_minute else "no limit"
-        table.add_row(license_.name, sessions, f"{minute.arrivals:,}", most, why_cut(minute))
+        table.add_row(license_.name, sessions, f"{minute.arrivals:,}", most)
     return table
+
+
+def _limit_notes(fleet: Fleet) -> list[str]:
+    """Why fewer requests are made than a license allows, and where its file differs from what is in force."""
+    cuts = [
+        f"license {license_.name!r}: the limit in force is cut {why}"
+        for license_ in fleet.licenses
+        if (why := why_cut(fleet.minutes[license_.name]))
+    ]
+    return cuts + [str(difference) for license_ in fleet.licenses for difference in license_.differences]
 
 
 def why_cut(minute: BudgetView) -> str:
@@ -148,7 +161,7 @@ def why_cut(minute: BudgetView) -> str:
 
 def slot_table(slots: Sequence[SlotView]) -> Table:
     """The sessions of licenses, a slot each."""
-    table = Table("license", "slot", "connection", "state", "open for", "ends in", "at it")
+    table = _table("license", "slot", "connection", "state", "open for", "ends in", "used by")
     for slot in slots:
         state = "lent" if slot.lent else str(slot.state)
         times = span(slot.open_seconds), span(slot.seconds)
@@ -157,7 +170,7 @@ def slot_table(slots: Sequence[SlotView]) -> Table:
 
 
 def _logins(fleet: Fleet) -> Table:
-    table = Table("connection", "login", "days left", "in use")
+    table = _table("connection", "login", "days left", "in use")
     for name, logins in fleet.logins.items():
         for login in logins:
             days = Text(f"{login.days_left:.1f}", style="yellow" if login.is_ending else "")

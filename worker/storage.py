@@ -21,10 +21,15 @@ IDLE_SECONDS = 15
 """A connection that was idle for so long is tried before it is used."""
 
 
+MOST_CONNECTIONS = 10_000
+"""Each thread that waits for a session has one; redis-py would end the hundredth's wait with an error."""
+
+
 def open_store(settings: Settings, timeout: float = TIMEOUT_SECONDS) -> redis.Redis:
     """A client of the store of these settings, which waits for an answer for so many seconds, twice."""
     return redis.Redis.from_url(
         settings.store,
+        max_connections=MOST_CONNECTIONS,
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
         health_check_interval=IDLE_SECONDS,

@@ -75,7 +75,7 @@ def _ends(service: Service, job: object) -> str:
 
 def test_no_sink_holds_a_secret(sandbox: Sandbox) -> None:
     """Password, client secret, tokens, cookies: in no log at debug, result, store, file, process list or error text."""
-    connection = connection_to(sandbox, scope="api offline_access api:concurrent_access")
+    connection = connection_to(sandbox, scope="api offline_access api:concurrent_access", restart_seconds=1)
     with install(default=connection) as installation, installation.service() as service:
         worker = installation.start_worker()
         told = [_ends(service, job) for job in [*GOOD, *BAD]]

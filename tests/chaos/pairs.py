@@ -28,6 +28,7 @@ from worker.erp.gateway import Gateway
 from worker.erp.sessions import SessionPool
 from worker.job import Lane
 from worker.settings import Settings
+from worker.storage import open_store
 
 Line = Mapping[str, Any]
 
@@ -55,7 +56,7 @@ def _gateway() -> Iterator[tuple[Gateway, redis.Redis]]:
     for name, answer in agreed.items():
         _replace(signin, name, _always(answer))
     _replace(Closer, "discovered", _always(None))
-    store = redis.Redis.from_url(Settings.load().store, max_connections=1000)  # each waiter has one
+    store = open_store(Settings.load())
     gateway = Gateway(Settings.load(), store, "pairs")
     heartbeat = Heartbeat("sessions", SESSION_BEAT_SECONDS, gateway.beat)
     heartbeat.start()

@@ -37,9 +37,9 @@ CUT = {"cut_at": 1000, "from": 1000, "wall": 150, "depth": 6, "counted": 160, "r
     [
         pytest.param({}, 0, 300, id="nothing heard: all is ours"),
         pytest.param(CUT, 0, 144, id="just cut: below the wall"),
-        pytest.param(CUT, 20, 150, id="then at the wall"),
-        pytest.param(CUT, 35, 152.5, id="and for some time not far from it"),
-        pytest.param(CUT, 80, 300, id="then all again"),
+        pytest.param(CUT, 26, 150, id="then at the wall"),
+        pytest.param(CUT, 46, 152.5, id="and for some time not far from it"),
+        pytest.param(CUT, 86, 300, id="then all again"),
         pytest.param(CUT | {"from": 9000}, 8, 144, id="held, as others still grow"),
         pytest.param(CUT | {"wall": 5, "depth": 1}, 0, 30, id="never below a tenth"),
     ],
@@ -114,7 +114,7 @@ def test_evidence(store: redis.Redis, late: list[float], rounds: int) -> None:
 def test_cut(store: redis.Redis) -> None:
     """A cut goes to what the minute held, less those that wait, less a margin, and says why."""
     heard = hear(store, [600] * 3, counted=200)
-    assert heard["wall"] == pytest.approx(200 - 600 / 200 - 7)
+    assert heard["wall"] == pytest.approx(200 - 600 / 200 - 7.4)
     assert (heard["late"], heard["began"]) == (600, 10_400)
 
 

@@ -238,7 +238,9 @@ def test_rights_that_are_missing_are_named(shell: CommandLine, sandbox: Sandbox)
     sandbox.control("faults", fault)
     done = connect(shell, sandbox, {})
     assert done.status == 1
-    assert done.err == "error: You have insufficient rights to access the Customer (AR303000) form.\n"
+    assert done.err.startswith(
+        "error: You have insufficient rights to access the Customer (AR303000) form: give a role"
+    )
     assert "default" in saved(shell)
     assert sandbox.tally()["open_sessions"] == 0
 

@@ -263,6 +263,20 @@ def test_missing_rights_are_named_with_the_form(sandbox: Sandbox, fleet_shell: C
     assert "SO301000" in done.out
 
 
+def test_an_unknown_branch_is_named_at_once(tmp_path: Path, sandbox: Sandbox, store_url: str) -> None:
+    """A branch that the ERP does not have is refused at its first answer, by its name and with the way out."""
+    wrong = connection_to(sandbox, branch="NOWHERE")
+    told = {"ACUWORKER_STORE_URL": store_url, "ACUWORKER_STORE_KEYS": KEY.decode()}
+    done = shell_for(tmp_path, wrong, **told).run("doctor")
+    assert done.status == 1
+    assert "branch: the ERP has no such branch (Branch 'NOWHERE' cannot be found in the system.)" in done.out
+    assert "name one that the API user may work in" in done.out
+    tries = [
+        event for event in sandbox.events() if event["kind"] == "arrival" and event.get("branch") == "NOWHERE"
+    ]
+    assert len(tries) == 1
+
+
 @pytest.mark.parametrize("way", ["shell", "fleet_shell"])
 def test_login_limits_are_told_apart(
     tmp_path: Path, sandbox: Sandbox, way: str, request: pytest.FixtureRequest
@@ -273,7 +287,7 @@ def test_login_limits_are_told_apart(
     for limits, words in (
         (
             {"max_sessions": 0, "max_logins_per_user": 1},
-            "raise Max. Number of Concurrent API Logins in Users (SM201010)",
+            "the own limit of the ERP user 'admin' is reached (concurrent API logins): raise Max. Number of ",
         ),
         ({"max_sessions": 1, "max_logins_per_user": 0}, "every API session of the ERP's license is taken"),
     ):
@@ -293,6 +307,7 @@ def test_limits_that_differ_are_shown(sandbox: Sandbox, fleet_shell: CommandLine
         "sessions: 2, requests a minute: no limit; license 'default': max_sessions is 1 in the file"
         in done.out
     )
+    assert (done.out + done.err).count("is 1 in the file") == 1
 
 
 def test_a_paused_connection_is_said(sandbox: Sandbox, fleet_shell: CommandLine) -> None:

@@ -367,8 +367,11 @@ def test_a_changed_connection_rules_at_once(sandbox: Sandbox, store_url: str, fl
     short = settings_for(connection_to(sandbox, idle_seconds=0.1), store_url)
     gateway = floors.start(short)
     _orders(erp_of(gateway))
+    before = gateway.way("default").wires
+    assert before._idle
     longer = connection_to(sandbox, idle_seconds=300)
     gateway.use(short.model_copy(update={"connections": {"default": longer}}))
+    assert not before._idle, "a kept-alive socket is left behind"
     for _ in range(4):
         gateway.beat()
         threading.Event().wait(0.2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import socket
 import subprocess
 import tomllib
@@ -182,6 +183,25 @@ def test_nobody_comes(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
         login.login("default")
 
 
+@pytest.mark.parametrize("options", [(), ("--paste",)])
+def test_a_login_that_is_interrupted(
+    person: Person, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    """Ctrl-C ends it with 130 and one line that says how to begin again, and the fleet has no login."""
+    person.write()
+    with person.runs("login", *options) as process:
+        person.asked(process)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=30)
+    assert process.returncode == 130, said
+    last = said.strip().splitlines()[-1]
+    assert last.endswith(
+        "interrupted; nothing was handed to the workers: acuworker login default begins again"
+    )
+    assert "Traceback" not in said
+    assert person.logins(monkeypatch) == 0
+
+
 def test_connect_ends_with_the_login(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     """connect saves the connection, has a person sign it in, and notes the branch that they landed in."""
     sandbox = person.sandbox
@@ -240,7 +260,7 @@ def test_a_code_that_yields_no_login(sandbox: Sandbox, scope: str, proof: str, w
     address = signin.authorize_url(connection, known, here, "S", login.challenge(verifier))
     code = login.code_in(sandbox.browse(address).headers["location"], "S", "default")
     with closing(Wire(connection)) as wire, pytest.raises(SignInRefused, match=words):
-        signin.exchange_code(wire, connection, known, code, SecretStr(proof), here, Deadline(10))
+        signin.exchange_code(wire, known, code, SecretStr(proof), here, Deadline(10))
     revoked = [event for event in sandbox.events() if event["kind"] == "token_revoked"]
     assert len(revoked) == (1 if scope == "api" else 0)
 

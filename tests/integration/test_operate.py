@@ -8,7 +8,7 @@ import pty
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -94,6 +94,7 @@ def test_limits_are_shown_and_changed(
     done = shell.run("license", "set", "default", "max_sessions=1", "max_per_minute=60")
     assert done.status == 0, done.err
     assert "in force: max_sessions=1 max_per_minute=60" in done.out
+    assert (done.out + done.err).count("max_sessions is 2 in the file") == 1
     limits = LimitsInForce(store, settings.license_of(settings.connection("default")), 0.0)
     assert (limits.limits().max_sessions, limits.limits().max_per_minute) == (1, 60)
     shown = shell.run("license", "show", "default").out
@@ -136,6 +137,22 @@ def test_a_paused_connection_waits_and_goes_on(
     assert shell.run("resume", "default").status == 0
     assert erp_of(gateway).list(CUSTOMER, top=1)
     assert "there is no connection 'nope'" in shell.run("pause", "nope").err
+
+
+def test_a_pause_keeps_its_reason(shell: CommandLine, settings: Settings, store: redis.Redis) -> None:
+    """Paused again without a reason, a connection keeps the first; a new reason replaces it; resume says what was."""
+    assert "connection 'default' was not paused" in shell.run("resume", "default").out
+    shell.run("pause", "default", "--reason", "upgrade")
+    again = shell.run("pause", "default")
+    assert again.status == 0
+    assert "connection 'default' was paused before, and stays so (since " in again.out
+    assert "upgrade): acuworker resume default" in shell.run("status").out.replace("\n", " ")
+    assert "connection 'default' is paused" in shell.run("pause", "default", "--reason", "audit").out
+    assert b": audit" in (store.hget("acuworker:{default}:paused", "default") or b"")
+    resumed = [shell.run("resume", "default") for _ in range(2)]
+    assert [done.status for done in resumed] == [0, 0]
+    assert "goes on" in resumed[0].out
+    assert "was not paused" in resumed[1].out
 
 
 def test_sessions_are_listed(shell: CommandLine, gateway: Gateway) -> None:
@@ -240,7 +257,12 @@ def test_a_session_of_other_software_is_closed(
     assert erp_of(gateway).list(CUSTOMER, top=1)
     by_pipe = shell.run("sessions", "sign-out", "--token-file", "-", stdin=tokens[1])
     assert by_pipe.status == 0, by_pipe.err
-    assert shell.run("sessions", "sign-out", "--token-file", "-", stdin="").status == 2
+    for garbage in (b"", b"\xff\x00\xfe", b"Bearer canary"):
+        file.write_bytes(garbage)
+        refused = shell.run("sessions", "sign-out", "--token-file", file)
+        assert (refused.status, len(refused.err.splitlines())) == (1, 1), refused.err
+        assert "error: --token-file: the file " in refused.err
+        assert "canary" not in refused.err
 
 
 def test_a_token_needs_no_store(sandbox: Sandbox, tmp_path: Path, connection: Connection) -> None:
@@ -317,6 +339,7 @@ def test_status_can_be_watched(shell: CommandLine, store: redis.Redis) -> None:
         env=shell.environment | {"TERM": "xterm"},
         stdin=theirs,
         stdout=theirs,
+        stderr=theirs,
     ) as process:
         os.close(theirs)
         try:
@@ -324,7 +347,33 @@ def test_status_can_be_watched(shell: CommandLine, store: redis.Redis) -> None:
             while said.count(b": 1 worker") < 2:
                 said += os.read(ours, 4096)
             process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=20) == 0
+            assert process.wait(timeout=20) == 130
+            with suppress(OSError):  # a terminal whose other side is gone
+                while more := os.read(ours, 4096):
+                    said += more
+            assert b"interrupted" in said
+            assert b"Traceback" not in said
         finally:
             process.kill()
             os.close(ours)
+
+
+def test_a_wait_may_be_interrupted(shell: CommandLine, store_url: str) -> None:
+    """Ctrl-C ends a wait with 130 and one line, which says that the job goes on and how to see it."""
+    with subprocess.Popen(
+        [ACUWORKER, "submit", "Customer", "--wait"],
+        cwd=shell.directory,
+        env=shell.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stderr
+            job_id = process.stderr.readline().strip()
+            process.send_signal(signal.SIGINT)
+            said = process.stderr.read()
+            assert process.wait(timeout=20) == 130
+        finally:
+            process.kill()
+    assert said == f"interrupted; the job goes on: acuworker result {job_id} --wait\n"
+    assert f"the job {job_id} has not ended: it is accepted" in shell.run("result", job_id).err

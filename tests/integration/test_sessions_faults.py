@@ -81,7 +81,7 @@ class Slots:
 
     def send(self, generation: int) -> bool:
         """Whether a sign-in may be sent."""
-        times = {"sign_in_ms": 30_000, "unknown_ms": 3_600_000}
+        times = {"lease_ms": 15_000, "send_ms": 5_000, "unknown_ms": 3_600_000}
         return bool(self.tell("step", name="send", by="default", generation=generation, **times))
 
 

@@ -187,8 +187,8 @@ class Store:
 def _wire(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put the modelled ERP where sign-ins go, and the model's clock where deadlines look."""
 
-    def sign_in(wire: object, connection: Connection, endpoints: object, deadline: Deadline) -> signin.Grant:
-        _arrive(world, deadline)
+    def sign_in(wire: object, endpoints: object, deadline: Deadline, send_by: Deadline) -> signin.Grant:
+        _arrive(world, send_by)
         secret = f"token-{len(world.tokens)}"
         world.tokens[secret] = Token(expires=world.now + TOKEN_SECONDS, open=True)
         world.count()
@@ -209,9 +209,7 @@ def _wire(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         if world.step():
             raise ExchangeTimeout("lost")
 
-    def revoke(
-        wire: object, connection: object, endpoints: object, grant: signin.Grant, deadline: Deadline
-    ) -> None:
+    def revoke(wire: object, endpoints: object, grant: signin.Grant, deadline: Deadline) -> None:
         _arrive(world, deadline)
         world.tokens[_secret(grant)].revoked = True
 

@@ -41,11 +41,21 @@ class Floor:
 
     def sign_in(self) -> Grant:
         """A new session's grant."""
-        return signin.sign_in(self.wire, self.connection, self.endpoints, Deadline(10))
+        limit = Deadline(10)
+        grant = signin.sign_in(self.wire, self.endpoints, limit, limit)
+        if not self.connection.concurrent_access:
+            return grant
+        return self.open_session(grant)
+
+    def open_session(self, grant: Grant) -> Grant:
+        """A session that the grant's token opens."""
+        limit = Deadline(10)
+        return signin.open_session(self.wire, self.endpoints, grant, limit, limit)
 
     def refresh(self, token: SecretStr) -> Grant:
         """What a refresh token yields."""
-        return signin.refresh(self.wire, self.connection, self.endpoints, token, Deadline(10))
+        limit = Deadline(10)
+        return signin.refresh(self.wire, self.endpoints, token, limit, limit)
 
     def read(self, grant: Grant, **more: Any) -> Answer:
         """One read by that grant."""
@@ -58,7 +68,7 @@ class Floor:
 
     def revoke(self, grant: Grant, *, keep: bool = False) -> None:
         """Kill its tokens."""
-        signin.revoke(self.wire, self.connection, self.endpoints, grant, Deadline(10), keep=keep)
+        signin.revoke(self.wire, self.endpoints, grant, Deadline(10), keep=keep)
 
     def open_sessions(self) -> int:
         """How many sessions the ERP has open."""
@@ -213,7 +223,7 @@ def test_a_login_outlives_its_sessions(sandbox: Sandbox) -> None:
         assert grant.refresh
         again = floor.refresh(grant.refresh)
         assert again.refresh
-        signin.revoke_refresh(floor.wire, floor.connection, floor.endpoints, again.refresh, Deadline(10))
+        signin.revoke_refresh(floor.wire, floor.endpoints, again.refresh, Deadline(10))
         with pytest.raises(LoginEnded):
             floor.refresh(again.refresh)
 
@@ -256,7 +266,7 @@ def test_one_token_may_have_several_jars() -> None:
         floor = Floor(sandbox, scope="api offline_access api:concurrent_access")
         with closing(floor.wire):
             first = floor.sign_in()
-            second = signin.open_session(floor.wire, floor.connection, floor.endpoints, first, Deadline(10))
+            second = floor.open_session(first)
             assert first.cookies != second.cookies
             assert floor.open_sessions() == 2
             floor.sign_out(first)

@@ -16,6 +16,7 @@ from worker.errors import (
     ErpBusy,
     ErpFault,
     ErpRestarting,
+    ExchangeTimeout,
     FieldUnknown,
     FilterRefused,
     LoginLimit,
@@ -111,6 +112,7 @@ CASES: list[tuple[Answer, type[WorkerError], str]] = [
     (_answer(429, b"API Login Limit", "text/plain"), LoginLimit, "API Login Limit"),
     (_answer(302, b"", "text/html", CAP), UserLoginLimit, "SM201010"),
     (_answer(302, b"", "text/html", "https://elsewhere.invalid/"), ErpRestarting, "not followed"),
+    (_answer(302, b"", "text/html", "/MyStoreInstance/ui/error?message=No+such+screen"), ErpFault, "No such screen"),
     (
         _answer(429, b"The custom error module does not recognize this error.", "text/plain"),
         ErpBusy,
@@ -121,6 +123,24 @@ CASES: list[tuple[Answer, type[WorkerError], str]] = [
         _answer(403, {"message": "You have insufficient rights to access the Payment (AR302000) form."}),
         RightsMissing,
         "AR302000",
+    ),
+    (
+        _answer(403, {"message": "You have insufficient rights to access the Payment (AR302000) form."}),
+        RightsMissing,
+        "give a role of the API user access rights to that form",
+    ),
+    *(
+        (
+            _answer(status, _exception("PX.Data.PXException", said)),
+            RequestRefused,
+            f"({said}): name one that the API user may work in",
+        )
+        for status in (400, 404, 500)
+        for said in (
+            "Branch 'NOWHERE' cannot be found in the system.",
+            "The branch NOWHERE was not found.",
+            "Invalid branch NOWHERE",
+        )
     ),
     (_answer(404, b"<html><title>404</title></html>", "text/html"), NotInEndpoint, "404"),
     (_answer(400, {"message": "Bad"}), RequestRefused, "Bad"),
@@ -141,7 +161,7 @@ CASES: list[tuple[Answer, type[WorkerError], str]] = [
         ErpRestarting,
         "Unavailable",
     ),
-    (_answer(504, b"", "text/html"), ErpRestarting, "504"),
+    (_answer(504, b"", "text/html"), ExchangeTimeout, "504"),
     (_answer(507, b"", "text/html"), ErpFault, "507"),
 ]
 
@@ -154,6 +174,15 @@ def test_error(answer: Answer, kind: type[WorkerError], words: str) -> None:
     assert words in error.message
     assert "Canary" not in error.message
     assert "\n" not in error.message
+
+
+def test_an_unknown_branch_is_the_jobs_field() -> None:
+    """A branch that is not there is a refusal of the job's field, not a failure that may pass."""
+    error = answers.error(_answer(500, _exception("PX.Data.PXException", "Branch 'X' cannot be found.")))
+    assert error is not None
+    assert error.line.startswith("branch: the ERP has no such branch (Branch 'X' cannot be found.)")
+    other = answers.error(_answer(500, _exception("X", "Branch accounting failed: no row cannot be saved")))
+    assert type(other) is ErpFault
 
 
 def test_a_long_optimization_error_is_told_short() -> None:

@@ -59,6 +59,7 @@ def test_each_way_to_sign_in_needs_what_it_sends(given: dict[str, Any]) -> None:
         ({**PASSWORD, "branch": "A\r\nB"}, "branch", "pattern"),
         ({**PASSWORD, "name": "a}b"}, "name", "letters, digits"),
         ({**PASSWORD, "license": "a b"}, "license", "letters, digits"),
+        ({**PASSWORD, "restart_seconds": 0}, "restart_seconds", "greater than or equal to 1"),
     ],
 )
 def test_what_is_wrong_is_named(given: dict[str, Any], where: str, words: str) -> None:
@@ -77,7 +78,7 @@ def test_a_tenant_is_known_in_any_case() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "scope", "keeps_refresh", "has_jar"),
+    ("given", "scope", "keeps_refresh", "concurrent_access"),
     [
         (PASSWORD, "api", False, False),
         ({**PASSWORD, "scope": "offline_access api"}, "api offline_access", True, False),
@@ -89,13 +90,17 @@ def test_a_tenant_is_known_in_any_case() -> None:
             True,
         ),
         (LOGIN, "api offline_access", True, False),
-        (COOKIE, "api", False, True),
+        (COOKIE, "api", False, False),
     ],
 )
-def test_scopes(given: dict[str, Any], scope: str, keeps_refresh: bool, has_jar: bool) -> None:
-    """A scope tells whether there are refresh tokens and cookies; a login always asks for a refresh token."""
+def test_scopes(given: dict[str, Any], scope: str, keeps_refresh: bool, concurrent_access: bool) -> None:
+    """A scope tells whether there are refresh tokens and a cookie jar; a login always asks for a refresh token."""
     connection = Connection(**given)
-    assert (connection.scope, connection.keeps_refresh, connection.has_jar) == (scope, keeps_refresh, has_jar)
+    assert (connection.scope, connection.keeps_refresh, connection.concurrent_access) == (
+        scope,
+        keeps_refresh,
+        concurrent_access,
+    )
 
 
 @pytest.mark.parametrize(

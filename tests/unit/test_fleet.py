@@ -10,7 +10,7 @@ from worker.erp.budget import BudgetView
 from worker.erp.logins import Login
 from worker.erp.overview import LicenseView, SlotView, Waiter
 from worker.erp.slots import State as SlotState
-from worker.errors import ConnectionPaused, LoginLimit, SignInRefused, WorkerError
+from worker.errors import ConnectionPaused, ErpAway, LoginLimit, SignInRefused, WorkerError
 from worker.fleet import Fleet, Level, Work, judge, work_of
 from worker.job import Lane
 from worker.jobstore import Present, Standing, State
@@ -104,6 +104,11 @@ def test_work_is_told_by_connection_and_lane() -> None:
         ),
         (barred(SignInRefused("wrong password")), Level.WARNING, "WARNING: default: wrong password"),
         (barred(ConnectionPaused("paused\n by me")), Level.WARNING, "WARNING: default: paused by me"),
+        (
+            barred(ErpAway("down (503): connection 'default' pauses by itself until 12:00:00 UTC")),
+            Level.WARNING,
+            "WARNING: default: down (503): connection 'default' pauses by itself until 12:00:00 UTC",
+        ),
         (
             replace(WELL, work=[work()]),
             Level.WARNING,

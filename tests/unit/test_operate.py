@@ -9,8 +9,8 @@ import pytest
 
 from tests.unit.test_fleet import slot
 from worker.erp.slots import State
-from worker.errors import SessionsBusy
-from worker.operate import require_closable
+from worker.errors import Misconfigured, SessionsBusy
+from worker.operate import TOKEN_FILE_LENGTH, require_closable, token_in
 
 
 @pytest.mark.parametrize("state", [State.OPEN, State.CLOSING])
@@ -45,3 +45,31 @@ def test_another_is_refused_with_the_way_out(facts: dict[str, Any], way_out: str
     with pytest.raises(SessionsBusy) as refused:
         require_closable(replace(slot(State.OPEN), **facts), "default#1")
     assert way_out in refused.value.line
+
+
+@pytest.mark.parametrize("content", [b"to-ken_1", b"  to-ken_1\r\n", b"\nto-ken_1"])
+def test_a_token_is_read_from_a_file(content: bytes) -> None:
+    """Blanks and line ends around a token are not part of it."""
+    assert token_in(content).get_secret_value() == "to-ken_1"
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"", "is empty"),
+        (b" \n", "is empty"),
+        (b"Bearer canary", "as a header does"),
+        (b"Authorization: Bearer canary", "as a header does"),
+        (b"canary\nother", "more than one word or line"),
+        (b'{"access_token":"canary"}', "holds no access token"),
+        (b"\xff\xd8canary", "holds no access token"),
+        (b"canary" * TOKEN_FILE_LENGTH, "holds no access token"),
+    ],
+)
+def test_a_file_without_a_token_is_refused(content: bytes, what: str) -> None:
+    """What a file holds in place of a token is said, and what would be right, and nothing of it is shown."""
+    with pytest.raises(Misconfigured) as refused:
+        token_in(content)
+    assert what in refused.value.line
+    assert "write the bare access_token" in refused.value.line
+    assert "canary" not in refused.value.line

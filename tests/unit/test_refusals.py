@@ -119,7 +119,7 @@ def test_at_the_token_endpoint(grant_type: str, answer: Answer, kind: type[Worke
                 ),
             ),
             SignInRefused,
-            "the site has no tenant 'MyStore'",
+            "the site has no tenant 'MyStore': mend tenant in the connection",
         ),
         (
             _answer(500, _exception("Error: Your account has been locked out.")),
@@ -164,6 +164,34 @@ def test_at_the_cookie_sign_in(answer: Answer, kind: type[WorkerError], words: s
     assert type(error) is kind
     assert words in error.message
     assert "canary" not in error.message
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        _answer(302, "", "text/html", CAP),
+        _answer(500, _exception("The number of concurrent API logins is reached.")),
+    ],
+)
+def test_a_users_own_limit_names_the_user(answer: Answer) -> None:
+    """Whose limit of API logins is reached is said by name, at either sign-in; never a secret."""
+    for error in (
+        refusals.token_refusal(CONNECTION, "password", answer),
+        refusals.cookie_refusal(CONNECTION, answer),
+    ):
+        assert type(error) is UserLoginLimit
+        assert "the own limit of the ERP user 'u' is reached" in error.message
+        assert "canary" not in error.message
+
+
+def test_a_branch_that_is_not_there_is_named() -> None:
+    """A cookie sign-in to a branch that the tenant lacks says what was given, and what to mend."""
+    connection = CONNECTION.model_copy(update={"branch": "NOWHERE"})
+    error = refusals.cookie_refusal(
+        connection, _answer(500, _exception("Branch 'NOWHERE' cannot be found in the system."))
+    )
+    assert type(error) is SignInRefused
+    assert "tenant 'MyStore' has no branch 'NOWHERE': mend branch in the connection" in error.message
 
 
 def test_a_success_refuses_nothing() -> None:

@@ -8,11 +8,12 @@ from io import StringIO
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from tests.unit.test_fleet import LICENSE, MINUTE, WELL, barred, slot, work
 from worker.erp.logins import Login
 from worker.erp.slots import State as SlotState
-from worker.errors import SignInRefused
+from worker.errors import ConnectionPaused, SignInRefused
 from worker.fleet import Fleet, judge
 from worker.job import Lane
 from worker.jobstore import State
@@ -20,11 +21,20 @@ from worker.settings import License
 from worker.status import document, report, span, why_cut
 
 
-def told(fleet: Fleet) -> str:
-    """The tables, as text."""
+def told(fleet: Fleet, width: int = 200) -> str:
+    """The tables and the lines below them, as text."""
     page = StringIO()
-    Console(file=page, width=200).print(report(fleet))
+    console = Console(file=page, width=width)
+    for part in report(fleet):
+        console.print(part, soft_wrap=isinstance(part, Text))
     return page.getvalue()
+
+
+def cells(page: str) -> set[str]:
+    """The columns of tables of one row each, without spaces: what is too wide stands in parts, one below the other."""
+    tables = [part.splitlines() for part in page.split("┏")]
+    rows = [[line.split("│")[1:-1] for line in table if line.startswith("│")] for table in tables]
+    return {"".join("".join(parts).split()) for table in rows for parts in zip(*table, strict=True)}
 
 
 def test_the_report_shows_what_there_is() -> None:
@@ -40,7 +50,7 @@ def test_the_report_shows_what_there_is() -> None:
     )
     page = told(fleet)
     for part in (
-        *("a@h/1", "1,200", "4,321 done", "2 waiting: the [red]disk[/red] is full"),
+        *("a@h/1", "1,200", "4,321 done", "2 bulk jobs wait (waiting): the [red]disk[/red] is full"),
         *("lent", "a@h/7", "1 min 5 s", "50 min 0 s", "max_sessions is 9 in the file and 1 in force"),
         *("17", "3.2"),
     ):
@@ -72,6 +82,41 @@ def test_a_cut_limit_says_why() -> None:
     assert "│ 17 " in page
     assert "│ 30 " in page
     assert "from 50, for 1 min 15 s: others spend it, as answers were 0.40 s later than usual" in page
+
+
+def test_nothing_is_cut_off() -> None:
+    """On 80 columns every name, time and reason is whole: a table goes on below, a reason has a line of its own."""
+    name, holder, reason = "a" * 64, f"bulk-{'7' * 30}@{'h' * 40}/12", f"the disk of {'x' * 150} is full"
+    lent = replace(
+        slot(SlotState.OPEN), mark=f"{name}#1", lent=True, holder=holder, open_seconds=65.0, seconds=3000
+    )
+    cut = replace(MINUTE, limit=30, late_seconds=0.4, cut_seconds=75.0)
+    fleet = replace(
+        WELL,
+        work=[replace(work(reason), connection=name, exchanges=3, exchange_longest=3725.0)],
+        licenses=[
+            replace(
+                LICENSE,
+                filed=License(name="default", max_sessions=9),
+                slots=[lent],
+                bars={
+                    "shop": ConnectionPaused("connection 'shop' is paused (upgrade): acuworker resume shop")
+                },
+            )
+        ],
+        minutes={"default": cut},
+        logins={name: [Login(id="17", days_left=3.25, used=True)]},
+    )
+    page = told(fleet, 80)
+    assert "…" not in page
+    assert all(len(line) <= 80 for line in page.splitlines() if "│" in line)
+    whole = cells(page)
+    assert {name, holder, "3,1h2min", "1min5s", "50min0s", "17", "3.2"} <= whole
+    lines = page.splitlines()
+    assert f"{name}: 2 bulk jobs wait (waiting): {reason}" in lines
+    assert "shop: connection 'shop' is paused (upgrade): acuworker resume shop" in lines
+    assert any(line.startswith("license 'default': the limit in force is cut from 50") for line in lines)
+    assert any(line.startswith("license 'default': max_sessions is 9 in the file") for line in lines)
 
 
 @pytest.mark.parametrize(

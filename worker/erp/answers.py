@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
-from urllib.parse import unquote_plus
+from urllib.parse import unquote_plus, urlsplit
 
 import msgspec
 
@@ -21,6 +21,7 @@ from worker.errors import (
     ErpBusy,
     ErpFault,
     ErpRestarting,
+    ExchangeTimeout,
     FieldUnknown,
     FilterRefused,
     LoginLimit,
@@ -88,6 +89,8 @@ def error(answer: Answer) -> WorkerError | None:
     text = words(answer)
     if limit := LOGIN_LIMIT.search(text) or LOGIN_LIMIT.search(_page(answer)):
         return login_limit(limit[0])
+    if 400 <= answer.status <= 500 and _is_json(answer) and _NO_BRANCH.search(text):
+        return RequestRefused(f"the ERP has no such branch ({text}): {MEND_BRANCH}", "branch")
     make = _BY_STATUS.get(answer.status)
     if make is not None:
         return make(answer, text)
@@ -96,15 +99,17 @@ def error(answer: Answer) -> WorkerError | None:
     return ErpFault(f"the ERP failed with {answer.status}: {text}")
 
 
-def login_limit(text: str) -> LoginLimit:
+def login_limit(text: str, user: str | None = None) -> LoginLimit:
     """The login limit, in words that say whose it is (vendor's guide, Limitation of API Connections).
 
     The license's may free at any moment, when other software signs out; a user's own is a setting of the ERP.
+    ``user`` is the name of that user, where it is known.
     """
     if "concurrent api logins" in text.lower():
+        whose = f"the own limit of the ERP user {user!r}" if user else "the ERP user's own limit"
         return UserLoginLimit(
-            "the ERP user's own limit is reached: raise Max. Number of Concurrent API Logins in Users (SM201010), "
-            "or sign out what else is signed in as that user"
+            f"{whose} is reached (concurrent API logins): raise Max. Number of Concurrent API Logins in Users "
+            "(SM201010), or sign out what else is signed in as that user"
         )
     return LoginLimit(
         "every API session of the ERP's license is taken (API Login Limit); "
@@ -182,13 +187,40 @@ def _unoptimized(message: str) -> str:
     return clean(f"{head} {'; '.join(fields[:SHOWN_FIELDS])}{more}")
 
 
+def _without_rights(text: str) -> str:
+    """The ERP's words, which name the form as a rule, and what mends it."""
+    if "rights" not in text:
+        return f"the API user may not do this: {text}"
+    # Rights are those of the moment when a session was opened (cookie sign-in).
+    return (
+        f"{text.rstrip('.')}: give a role of the API user access rights to that form in the ERP; "
+        "a session that is open may have to be signed out first (acuworker sessions sign-out --all)"
+    )
+
+
 def _redirect(answer: Answer, text: str) -> WorkerError:
+    if "error" in urlsplit(answer.location).path.lower():
+        # Its own page for errors: about this request (a broken endpoint, say), and not about the site.
+        return ErpFault(f"the ERP sent us to its error page: {text}")
     return ErpRestarting(f"the ERP sent us elsewhere, which is not followed: {text}")
 
 
 def _unknown_path(answer: Answer, text: str) -> WorkerError:
     return NotInEndpoint(f"the endpoint has no such entity, record or path (404: {text})", "entity")
 
+
+MEND_BRANCH = (
+    "name one that the API user may work in, in the job or in the connection, or none for the user's own"
+)
+"""What to do where a job or a connection names a branch that is not there."""
+
+_NO_BRANCH = re.compile(
+    r"\bbranch\b.{0,80}\b(cannot be|could not be|was not|not) found|\bbranch\b.{0,80}\bdoes not exist"
+    r"|\b(unknown|invalid) branch\b",
+    re.IGNORECASE,
+)
+"""An unknown PX-CbApiBranch. How builds answer it is not recorded, so the words decide; a read names no other branch
+by itself."""
 
 _FILTER_WORDS = re.compile(
     r"binary operator|unknown function|\$filter|filter expression|syntax error", re.IGNORECASE
@@ -206,9 +238,7 @@ _BY_EXCEPTION: Mapping[str, Callable[[str], WorkerError]] = {
 _BY_STATUS: Mapping[int, Callable[[Answer, str], WorkerError]] = {
     **dict.fromkeys((301, 302, 303, 307, 308), _redirect),
     401: lambda answer, text: SessionLost(f"the ERP no longer knows the session: {text}"),
-    403: lambda answer, text: RightsMissing(
-        text if "rights" in text else f"the API user may not do this: {text}"
-    ),
+    403: lambda answer, text: RightsMissing(_without_rights(text)),
     404: _unknown_path,
     408: lambda answer, text: ErpBusy(f"the ERP gave up on the request (408): {text}"),
     429: lambda answer, text: ErpBusy(
@@ -217,5 +247,6 @@ _BY_STATUS: Mapping[int, Callable[[Answer, str], WorkerError]] = {
     500: _internal_error,
     502: lambda answer, text: ErpRestarting(f"the ERP's site is down (502): {text}"),
     503: lambda answer, text: ErpRestarting(f"the ERP's site is down or starting (503): {text}"),
-    504: lambda answer, text: ErpRestarting(f"the ERP's site does not answer (504): {text}"),
+    # One request that took too long for what is in front of the ERP, as a rule; it may be at work yet.
+    504: lambda answer, text: ExchangeTimeout(f"the ERP did not answer its front end in time (504): {text}"),
 }

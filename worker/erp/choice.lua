@@ -43,6 +43,11 @@ local function free_login(connection, rows)
     return nil
 end
 
+-- Nobody is signed in to a connection that lives on logins: not yet, or not any more.
+local function login_wanted(connection)
+    return {answer = 'login', ended = redis.call('EXISTS', prefix .. 'login_over:' .. connection) == 1}
+end
+
 -- One look at the slots, for all who wait.
 local Look = {}
 Look.__index = Look
@@ -68,10 +73,9 @@ end
 function Look:bar(connection, known)
     local key = connection .. '|' .. known.fingerprint
     if self.bars[key] == nil then
-        local paused = redis.call('HGET', prefix .. 'paused', known.name)
         local nobody = known.by_login and not free_login(connection, self.rows)
-        self.bars[key] = paused and {answer = 'paused', message = paused}
-            or barred(connection, known.fingerprint, self.rows) or (nobody and {answer = 'login'}) or false
+        self.bars[key] = halted(known.name, connection) or barred(connection, known.fingerprint, self.rows)
+            or (nobody and login_wanted(connection)) or false
     end
     return self.bars[key]
 end
@@ -118,7 +122,7 @@ function Look:best(waiter)
     local known = known_to(waiter)
     if not known or (waiter.long and self.limit > 1 and self.long >= self.limit - 1) then return nil end
     local bar = self:bar(waiter.connection, known)
-    if bar and bar.answer == 'paused' then return nil end
+    if bar and bar.halts then return nil end
     for _, row in ipairs(self:idle(waiter.connection)) do if row.renew > now then return row, 'use' end end
     for _, row in ipairs(self:idle(waiter.connection)) do
         if row.renewable == 0 or row.expires <= now then return row, 'close' end

@@ -35,6 +35,7 @@ from worker.errors import (
     SessionsBusy,
     Stopping,
     TryAgain,
+    UserLoginLimit,
     WorkerError,
 )
 from worker.job import Query, Record, Sink
@@ -56,6 +57,7 @@ class Sessions(Protocol):
 
     def lease(self, caller: Caller, what: str, longest: float) -> AbstractContextManager[Lease]: ...
     def lost(self, lease: Lease, error: WorkerError) -> None: ...
+    def away(self, error: ErpRestarting) -> WorkerError: ...
 
 
 class Permits(Protocol):
@@ -222,7 +224,9 @@ class Erp:
             lease.unanswered = cut or isinstance(error, _TURNED_AWAY)
             if cut and self._stop.is_set():
                 raise Stopping("the worker is shutting down") from None
-            told = _about_session(error, lease)
+            if isinstance(error, ErpRestarting):
+                raise self._sessions.away(error) from None
+            told = _about_session(error, lease, self.connection.username)
             if told is not None:
                 self._sessions.lost(lease, told)
             if isinstance(told, LoginLimit):
@@ -239,8 +243,10 @@ class Erp:
             )
 
 
-def _about_session(error: WorkerError, lease: Lease) -> WorkerError | None:
-    """The error, if it says that the ERP has no session for the lease's token."""
+def _about_session(error: WorkerError, lease: Lease, user: str) -> WorkerError | None:
+    """The error, if it says that the ERP has no session for the lease's token; of a user's own limit, whose."""
+    if isinstance(error, UserLoginLimit):
+        return answers.login_limit(error.message, user)
     if isinstance(error, SessionLost | LoginLimit):
         return error
     if lease.fresh and isinstance(error, ErpBusy):

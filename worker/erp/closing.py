@@ -78,7 +78,7 @@ class Closer:
                 signin.sign_out(wire, grant, deadline)
             # Some builds offer no revocation, and a client's secret may have changed; the seat is free all the same.
             with suppress(ErpRefused, SessionLost, LoginEnded):
-                signin.revoke(wire, self._member.connection, self.discovered(wire, deadline), grant, deadline)
+                signin.revoke(wire, self.discovered(wire, deadline), grant, deadline)
 
     def discovered(self, wire: Wire, deadline: Deadline) -> Endpoints:
         """Where this instance has its tokens, found out once."""

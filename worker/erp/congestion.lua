@@ -4,8 +4,8 @@
 -- From half of its limit on the ERP holds each request for (rest of the window) / (rest of the limit), which for one
 -- who spends the whole limit alone is half of a unit, a minute / limit; over the limit a request waits a unit for each
 -- that waits before it. So lateness means that the minute is full, and then our share is what we have in it, less
--- those that wait. It is cut to that, and grows back as a cubic of the time (TCP's CUBIC shares a line so): lingering
--- about the wall that it met, then ever faster, as whoever was there may have gone.
+-- those that wait. It is cut to that, and grows back as a power of the time (TCP's CUBIC shares a line so, with the third):
+-- lingering about the wall that it met, then ever faster, as whoever was there may have gone.
 --
 -- ``heard`` is what is remembered. Of the last cut: when it was (``cut_at``), its number (``round``), the lateness that
 -- it was for (``late``), what the minute held (``counted``), the ``wall``, how deep below it the share begins (``depth``),
@@ -17,7 +17,7 @@ local LEAST_SHARE = 0.1
 -- An answer that is late by a part of a unit tells nothing, nor by what answers differ anyway.
 local TOLERANCE, LEAST_UNIT, SPREADS = 0.5, 125, 1
 local EVIDENCE, LATEST = 3, 3
-local MARGIN, GROWTH = 0.035, 2.5e-6
+local MARGIN, GROWTH = 0.037, 4.5e-8
 -- Others who have just come are not all in the minute yet: what they will add is given up before they ask.
 local HOLD_SECONDS, TREND_SECONDS, DAMPING = 8, 20, 0.7
 local SETTLE_DOWN, SETTLE_UP, PATIENCE = 4000, 8000, 4000
@@ -27,8 +27,8 @@ local CALM, VAIN, VAIN_STEP, VAIN_SHARE = 2, 4, 0.05, 0.3
 local function share(heard, now, limit)
     if not heard.cut_at then return limit end
     local growth = GROWTH * limit
-    local seconds = math.max(0, now - heard.from) / 1000 - (heard.depth / growth) ^ (1 / 3)
-    return math.max(math.ceil(limit * LEAST_SHARE), math.min(limit, heard.wall + growth * seconds ^ 3))
+    local seconds = math.max(0, now - heard.from) / 1000 - (heard.depth / growth) ^ (1 / 4)
+    return math.max(math.ceil(limit * LEAST_SHARE), math.min(limit, heard.wall + growth * seconds * math.abs(seconds) ^ 3))
 end
 
 -- Requests a minute at which those that are spread bring ``counted`` to the share, when so many a minute leave it.

@@ -33,13 +33,18 @@ class Control:
         """Whose sessions this one may close: the connection's, by the user that it has now."""
         return self._member.mark
 
-    def pause(self, reason: str) -> None:
-        """Let the connection's jobs wait; what is in flight ends, then its sessions are signed out."""
-        self._member.script("pause", name=self._member.connection.name, message=reason)
+    def pause(self, message: str, *, reasoned: bool = True) -> str:
+        """Let the connection's jobs wait; what is in flight ends, then its sessions are signed out.
 
-    def resume(self) -> None:
-        """Let its jobs go on."""
-        self._member.script("resume", name=self._member.connection.name)
+        Returns why it is paused now: not the ``message`` where that gives no reason, and it was paused before.
+        """
+        name = self._member.connection.name
+        return str(self._member.script("pause", name=name, message=message, reasoned=int(reasoned)))
+
+    def resume(self) -> bool:
+        """Let its jobs go on; whether it was paused, by an operator or because its ERP restarts."""
+        name = self._member.connection.name
+        return bool(self._member.script("resume", name=name, connection=self.mark))
 
     def sign_out(self, slot: int, generation: int) -> None:
         """Close that session, unless it is lent, is another connection's, or has become another one."""

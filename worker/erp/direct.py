@@ -15,7 +15,7 @@ from worker.erp.membership import CLOSE_SECONDS
 from worker.erp.sessions import Lease
 from worker.erp.signin import Grant
 from worker.erp.wire import Wires
-from worker.errors import WorkerError
+from worker.errors import ErpRestarting, WorkerError
 from worker.job import Lane
 from worker.settings import Connection
 
@@ -35,7 +35,9 @@ def direct(
     try:
         with wires.borrow() as wire:
             endpoints = signin.discover(wire, deadline)
-            grant = signin.sign_in(wire, connection, endpoints, deadline)
+            grant = signin.sign_in(wire, endpoints, deadline, deadline)
+            if connection.concurrent_access:
+                grant = signin.open_session(wire, endpoints, grant, deadline, deadline)
         only = _OneSession(Lease(slot=0, generation=0, id=job_id, grant=grant, send_by=deadline, fresh=True))
         caller = Caller(lane=Lane.INTERACTIVE, deadline=deadline, job_id=job_id)
         try:
@@ -45,7 +47,7 @@ def direct(
             limit = Deadline(CLOSE_SECONDS)
             with wires.borrow() as wire:
                 signin.sign_out(wire, grant, limit)
-                signin.revoke(wire, connection, endpoints, grant, limit)
+                signin.revoke(wire, endpoints, grant, limit)
     finally:
         wires.close()
 
@@ -64,6 +66,10 @@ class _OneSession:
     def lost(self, lease: Lease, error: WorkerError) -> None:
         """There is no other session to go on with."""
         raise error
+
+    def away(self, error: ErpRestarting) -> WorkerError:
+        """Nobody else is to know: it is tried again in place."""
+        return error
 
     @contextmanager
     def permit(self, caller: Caller, longest: float) -> Iterator[Permit]:

@@ -67,10 +67,11 @@ class Gateway:
         self._former += [way for name, way in self._ways.items() if ways.get(name) is not way]
         marks = {way.pool.member.mark for way in ways.values()}
         # Another user's sessions are still this one's to close; what is lent is still to be kept alive.
-        self._former = [
-            way for way in self._former if way.pool.member.mark not in marks or way.pool.is_at_work
-        ]
-        self._ways = ways
+        needed = [way for way in self._former if way.pool.member.mark not in marks or way.pool.is_at_work]
+        for way in self._former:
+            if way not in needed:
+                way.close()
+        self._former, self._ways = needed, ways
 
     def connection(self, name: str) -> Connection:
         """The connection of that name. Raises ConnectionUnknown."""

@@ -30,7 +30,8 @@ def prefix(license_name: str) -> str:
 
 def sessions_script(store: redis.Redis, license_name: str) -> Script:
     """What the store does about the sessions of a license."""
-    text = slots.render() + "".join(map(source, ("waiters.lua", "choice.lua", "sessions.lua")))
+    files = ("license.lua", "lending.lua", "waiters.lua", "choice.lua", "sessions.lua")
+    text = slots.render() + "".join(map(source, files))
     return Script(store, text, prefix(license_name))
 
 
@@ -88,7 +89,8 @@ class LimitsInForce:
             log.error("the store was emptied: its sessions are left alone until the ERP has closed them")
         if not known:
             for difference in differences(self._filed, self._in_force):
-                log.warning("the store's limit counts", difference=str(difference))
+                # Of a worker's log, not of a command's: commands print it by themselves.
+                log.info("the store's limit counts", difference=str(difference))
         return self._in_force
 
     def limits(self) -> License:

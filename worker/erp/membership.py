@@ -17,6 +17,9 @@ LEASE_SECONDS = 15.0
 """After which a worker that is not heard of loses its lease."""
 
 PRESENCE_SECONDS = 4.0
+SEND_SECONDS = 5.0
+"""After which a sign-in is not sent any more; a worker that was killed at one leaves a slot unknown from then on."""
+
 SIGN_IN_SECONDS = 30.0
 CLOSE_SECONDS = 15.0
 LEAVE_SECONDS = 7.0
@@ -31,7 +34,7 @@ MOST_GRANTS = 100
 
 def forgotten_seconds(connection: Connection) -> float:
     """How long a session may last of which the store knows nothing any more, even one that is just being opened."""
-    opened = SIGN_IN_SECONDS + connection.queue_seconds + connection.session_seconds
+    opened = SEND_SECONDS + connection.queue_seconds + connection.session_seconds
     kept = connection.session_seconds if connection.sign_in == "cookie" else 0.0
     longest = max(connection.exchange_seconds, connection.file_seconds)
     return max(opened, LEASE_SECONDS + connection.queue_seconds + longest + kept)

@@ -18,7 +18,14 @@ from worker.erp.budget import Budget
 from worker.erp.caller import Caller
 from worker.erp.closing import Closer
 from worker.erp.deadline import Deadline
-from worker.erp.membership import CLOSE_SECONDS, LEASE_SECONDS, RENEWAL_SHARE, SIGN_IN_SECONDS, Member
+from worker.erp.membership import (
+    CLOSE_SECONDS,
+    LEASE_SECONDS,
+    RENEWAL_SHARE,
+    SEND_SECONDS,
+    SIGN_IN_SECONDS,
+    Member,
+)
 from worker.erp.signin import Endpoints, Grant
 from worker.erp.store import ms
 from worker.erp.wire import Wire
@@ -26,6 +33,7 @@ from worker.errors import (
     AnswerCut,
     AnswerMalformed,
     DeadlineExceeded,
+    ErpRestarting,
     ExchangeTimeout,
     LoginEnded,
     LoginLimit,
@@ -61,6 +69,18 @@ class Opening:
     old: Grant | None = None
 
 
+def away(member: Member, error: ErpRestarting) -> dict[str, Any]:
+    """What the store is told of an ERP in whose place something else answers."""
+    connection = member.connection
+    pause = ms(connection.restart_seconds)
+    return {
+        "connection": member.mark,
+        "name": connection.name,
+        "message": error.message,
+        "pause_ms": pause,
+    }
+
+
 class Opener:
     """Opens the sessions of one connection."""
 
@@ -77,7 +97,8 @@ class Opener:
         """
         try:
             grant = self._request(opening, caller)
-        except (LoginLimit, LoginEnded):
+        except (LoginLimit, LoginEnded, ErpRestarting):
+            # What stands in the way is in the store: asking for a session again says it.
             return None
         self._require_tenant(opening, grant, self._member.connection.user_branch)
         send_by = Deadline(LEASE_SECONDS)
@@ -133,35 +154,50 @@ class Opener:
                 closing(Wire(self._member.connection)) as wire,
             ):
                 endpoints = self._closer.discovered(wire, hurried.deadline)
-                limit = Deadline(SIGN_IN_SECONDS)
-                if not self._may_send(opening):
-                    raise SessionsBusy("the time to sign in passed before it was sent")
+                limit, send_by = Deadline(SIGN_IN_SECONDS), self._may_send(opening)
                 permit.used = sent = True
                 caller.spent.requests += 1
-                return self._ask(wire, endpoints, opening, limit)
+                return self._ask(wire, endpoints, opening, limit, send_by)
         except BaseException as error:
             self._tell_failure(opening, error, sent)
             if isinstance(error, DeadlineExceeded):
                 raise SessionsBusy("the license's minute left no request to sign in with") from None
             raise
 
-    def _may_send(self, opening: Opening) -> bool:
-        times = {"sign_in_ms": ms(SIGN_IN_SECONDS), "unknown_ms": self._member.unknown_ms}
+    def _may_send(self, opening: Opening) -> Deadline:
+        """Until when a request that opens the slot's session may be sent. Raises SessionsBusy where it may not."""
+        send_by = Deadline(SEND_SECONDS)
+        times = {
+            "lease_ms": ms(LEASE_SECONDS),
+            "send_ms": ms(SEND_SECONDS),
+            "unknown_ms": self._member.unknown_ms,
+        }
         whose = {"by": self._member.connection.name}
         step = {"name": "send", "slot": opening.slot, "generation": opening.generation} | whose
-        return bool(self._member.script("step", **step, **times))
+        if not self._member.script("step", **step, **times):
+            raise SessionsBusy("the time to sign in passed before it was sent")
+        return send_by
 
-    def _ask(self, wire: Wire, endpoints: Endpoints, opening: Opening, deadline: Deadline) -> Grant:
+    def _ask(
+        self, wire: Wire, endpoints: Endpoints, opening: Opening, deadline: Deadline, send_by: Deadline
+    ) -> Grant:
         connection = self._member.connection
         token = opening.refresh or (opening.old.refresh if opening.old else None)
         if token is None:
-            return signin.sign_in(wire, connection, endpoints, deadline)
-        grant = signin.refresh(wire, connection, endpoints, token, deadline)
+            grant = signin.sign_in(wire, endpoints, deadline, send_by)
+        else:
+            grant = signin.refresh(wire, endpoints, token, deadline, send_by)
         if opening.old:
             return replace(grant, cookies=opening.old.cookies)
-        return (
-            signin.open_session(wire, connection, endpoints, grant, deadline) if connection.has_jar else grant
-        )
+        if not connection.concurrent_access:
+            return grant
+        try:
+            again = self._may_send(opening)
+        except WorkerError:
+            with suppress(WorkerError):  # what is raised matters more; a token that nobody has dies of age
+                signin.revoke(wire, endpoints, grant, deadline)
+            raise
+        return signin.open_session(wire, endpoints, grant, deadline, again)
 
     def _tell_failure(self, opening: Opening, error: BaseException, sent: bool) -> None:
         """Leave the slot in the state that the failure means, and the connection with what stands in its way."""
@@ -199,6 +235,8 @@ class Opener:
                     "pause_ms": ms(pause),
                 }
                 self._member.outbox.tell("full", **whose, **limit)
+            case ErpRestarting():
+                self._member.outbox.tell("away", **away(self._member, error))
             case LoginEnded() if opening.login:
                 log.error("a login has ended", connection=self._member.connection.name, reason=error.message)
                 self._member.outbox.tell("login_ended", **whose, login=opening.login, chain=opening.kept)

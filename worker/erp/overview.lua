@@ -34,12 +34,11 @@ local function seen_waiters()
 end
 
 local function in_the_way_of(connection)
-    local paused = redis.call('HGET', prefix .. 'paused', connection.name)
-    if paused then return {answer = 'paused', message = paused} end
-    local bar = barred(connection.mark, connection.fingerprint, seen_slots())
+    local bar = halted(connection.name, connection.mark)
+        or barred(connection.mark, connection.fingerprint, seen_slots())
     if bar then return bar end
     local nobody = connection.by_login and redis.call('HLEN', prefix .. 'logins:' .. connection.mark) == 0
-    return nobody and {answer = 'login'} or nil
+    return nobody and login_wanted(connection.mark) or nil
 end
 
 local bars, present = {}, {}

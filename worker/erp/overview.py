@@ -89,7 +89,7 @@ class Overview:
     """Looks at one license in the store."""
 
     def __init__(self, store: redis.Redis, settings: Settings, filed: License) -> None:
-        files = ("waiters.lua", "choice.lua", "overview.lua")
+        files = ("license.lua", "waiters.lua", "choice.lua", "overview.lua")
         self._script = Script(store, slots.render() + "".join(map(source, files)), prefix(filed.name))
         self._settings = settings
         self._filed = filed

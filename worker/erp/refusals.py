@@ -17,6 +17,7 @@ from worker.errors import (
     LoginEnded,
     LoginLimit,
     SignInRefused,
+    UserLoginLimit,
     WorkerError,
 )
 from worker.settings import Connection
@@ -42,7 +43,14 @@ _ADVICE_AT_LOGIN = {
 _LOGIN_ADVICE = [
     (re.compile(pattern, re.IGNORECASE), advice)
     for pattern, advice in (
-        (r"PXUndefinedCompany|proper company ID", "the site has no tenant {tenant!r}"),
+        (
+            r"PXUndefinedCompany|proper company ID",
+            "the site has no tenant {tenant!r}: mend tenant in the connection",
+        ),
+        (
+            r"\bbranch\b",
+            "tenant {tenant!r} has no branch {branch!r}: mend branch in the connection, or leave it out",
+        ),
         (
             r"locked",
             "unlock the account in Users (SM201010), and mend the password before workers try it again",
@@ -62,7 +70,7 @@ _LOGIN_ADVICE = [
 
 def token_refusal(connection: Connection, grant_type: str, answer: Answer) -> WorkerError | None:
     """What an answer of the token endpoint refuses, if it does."""
-    wrong = failed(answer)
+    wrong = failed(answer, connection.username)
     if wrong is None or answer.status not in (400, 401):
         return wrong
     try:
@@ -89,13 +97,16 @@ def refused(connection: Connection, said: str, advice: str) -> SignInRefused:
     )
 
 
-def failed(answer: Answer) -> WorkerError | None:
-    """The error that an answer to a sign-in stands for, before its refusals are told apart."""
+def failed(answer: Answer, user: str | None = None) -> WorkerError | None:
+    """The error that an answer to a sign-in stands for, before its refusals are told apart.
+
+    ``user`` is who signs in.
+    """
     if answer.status == 504:
         return ExchangeTimeout("the ERP's front end gave up on the sign-in (504), which may yet be answered")
     wrong = answers.error(answer)
     # On some builds a full license says 429 here; a license whose minute is full passes as soon.
-    return answers.login_limit(wrong.message) if isinstance(wrong, ErpBusy) else wrong
+    return answers.login_limit(wrong.message, user) if isinstance(wrong, ErpBusy | UserLoginLimit) else wrong
 
 
 def cookie_refusal(connection: Connection, answer: Answer) -> WorkerError | None:
@@ -104,13 +115,15 @@ def cookie_refusal(connection: Connection, answer: Answer) -> WorkerError | None
     Builds disagree on the status of a refusal (500, 401, 400), so its text decides. An exception of the ERP's own
     that is none of those known is a refusal too: tried again, it might lock the account.
     """
-    wrong = failed(answer)
+    wrong = failed(answer, connection.username)
     if wrong is None or isinstance(wrong, LoginLimit):
         return wrong
     kind, said = answers.exception(answer)[0], answers.words(answer)
     for pattern, advice in _LOGIN_ADVICE:
         if pattern.search(f"{kind} {said}"):
-            return refused(connection, said, advice.format(tenant=connection.tenant))
+            return refused(
+                connection, said, advice.format(tenant=connection.tenant, branch=connection.branch)
+            )
     if answer.status in (400, 401, 403) or (answer.status == 500 and kind.startswith("PX.")):
         return refused(connection, said, "sign in as that user with a browser to see why")
     return wrong

@@ -1,11 +1,5 @@
 -- Who gets which session of a license: the waiters in their order, the slots that fit them, and why none does. What a
 -- slot's states mean is in slots.py; nothing here writes a slot but by a step of that table.
---
--- A caller may ask twice, because the answer was lost on its way: what it was given, it is given again.
-local function use(row)
-    return {answer = 'use', slot = row.slot, generation = row.generation, grant = row.grant, fresh = row.fresh == 1}
-end
-
 local function close(row)
     if row.state == 'open' then
         steps.retire(row, args)
@@ -82,11 +76,6 @@ function operations.set_limits()
     return true
 end
 
-local function present()
-    redis.call('ZADD', workers(args.connection), now + args.alive_ms, args.owner)
-    redis.call('PEXPIRE', workers(args.connection), HOUR)
-end
-
 -- What to do for a waiter, or why to wait.
 function operations.lease()
     if redis.call('GET', prefix .. 'epoch') ~= args.epoch then return {answer = 'emptied'} end
@@ -95,7 +84,7 @@ function operations.lease()
     local before = given(view.rows)
     if before then return before end
     local stop = view:bar(args.connection, args)
-    if stop and (stop.answer == 'paused' or not holds(view.rows)) then
+    if stop and (stop.halts or not holds(view.rows)) then
         leave(args.waiter)
         return stop
     end
@@ -119,17 +108,15 @@ function operations.lease()
             owner = args.owner})
         return asking(mine, 'refresh')
     end
-    steps.lend(mine, {lease = args.lease, lease_ms = args.lease_ms, busy_ms = args.busy_ms,
-        long = parse(member).long and 1 or 0})
+    lend(mine, parse(member).long and 1 or 0)
     wake()
     return use(mine)
 end
 
--- One step of the table: whether it was taken. A paused connection begins nothing.
+-- One step of the table: whether it was taken. A connection that is halted begins nothing.
 function operations.step()
     local row = settled(args.slot)
-    local paused = args.name == 'send' and redis.call('HEXISTS', prefix .. 'paused', args.by or '') == 1
-    if paused then return false end
+    if args.name == 'send' and halted(args.by or '', row.connection) then return false end
     local taken = steps[args.name](row, args)
     wake()
     return taken
@@ -160,6 +147,7 @@ function operations.log_in()
     local id = string.format('%.0f', new_generation())
     redis.call('HSET', prefix .. 'logins:' .. args.connection, id, args.chain)
     redis.call('HSET', prefix .. 'logged_in:' .. args.connection, id, now)
+    redis.call('DEL', prefix .. 'login_over:' .. args.connection)
     wake()
     return id
 end
@@ -191,22 +179,15 @@ function operations.login_ended()
     if redis.call('HGET', logins, args.login) == args.chain then
         redis.call('HDEL', logins, args.login)
         redis.call('HDEL', prefix .. 'logged_in:' .. args.connection, args.login)
+        redis.call('SET', prefix .. 'login_over:' .. args.connection, now)
     end
     return true
 end
 
--- The end of a lease: the seconds that its exchange took teach what to expect of the next.
 function operations.release()
-    local row = read(args.slot)
-    if args.took then
-        local before = expected()
-        local mean = before > 0 and before * 0.8 + args.took * 0.2 or args.took
-        redis.call('HSET', prefix .. 'expected', args.what, math.floor(mean))
-        redis.call('PEXPIRE', prefix .. 'expected', HOUR)
-    end
-    local step = args.answered and steps.release or steps.let_go
-    if step(row, args) then wake() end
-    return true
+    local taken = give_back()
+    if taken then wake() end
+    return taken
 end
 
 -- The answer to a lease was lost, so nothing came of it.
@@ -280,6 +261,8 @@ end
 -- or of a paused connection.
 function operations.idle()
     forget_the_dead()
+    -- Nobody is there to sign out at.
+    if redis.call('EXISTS', prefix .. 'away:' .. args.connection) == 1 then return {answer = 'wait'} end
     local limit, waited_for = allowed(), is_waited_for(args.connection)
     local hurried = redis.call('HEXISTS', prefix .. 'paused', args.name) == 1
     local held_by_jobs = args.idle_ms == 0 and is_at_work(args.connection)
@@ -308,7 +291,8 @@ end
 -- An operator has mended what stood in the way.
 function operations.restore()
     redis.call('DEL', prefix .. 'circuit:' .. args.connection, prefix .. 'full', prefix .. 'full:' .. args.connection,
-        prefix .. 'landed:' .. args.connection)
+        prefix .. 'landed:' .. args.connection, prefix .. 'away:' .. args.connection,
+        prefix .. 'aways:' .. args.connection)
     wake()
     return true
 end
@@ -321,6 +305,18 @@ function operations.full()
         redis.call('SET', prefix .. 'seats:' .. args.connection, seated(args.connection, slots()), 'PX', args.pause_ms)
     end
     return true
+end
+
+-- The ERP restarts: a pause, twice as long as the last one, ten times the first at most. All who met it before the pause
+-- was known have met the same restart.
+function operations.away()
+    local away, times = prefix .. 'away:' .. args.connection, prefix .. 'aways:' .. args.connection
+    if redis.call('EXISTS', away) == 0 then
+        local pause = args.pause_ms * math.min(10, 2 ^ (redis.call('INCR', times) - 1))
+        redis.call('SET', away, args.message, 'PX', string.format('%.0f', pause))
+        redis.call('PEXPIRE', times, string.format('%.0f', pause + HOUR))
+    end
+    return halted(args.name, args.connection)
 end
 
 function operations.leave()
@@ -362,16 +358,21 @@ function operations.last()
     return {answer = awaited and 'others' or 'wait'}
 end
 
--- An operator halts a connection, and lets it go on.
+-- An operator halts a connection, and lets it go on, whoever has halted it.
+-- Paused again without a reason, it stays paused for the first one.
 function operations.pause()
+    local before = redis.call('HGET', prefix .. 'paused', args.name)
+    if before and args.reasoned == 0 then return before end
     redis.call('HSET', prefix .. 'paused', args.name, args.message)
-    return true
+    return args.message
 end
 
 function operations.resume()
-    redis.call('HDEL', prefix .. 'paused', args.name)
+    local halts = redis.call('HDEL', prefix .. 'paused', args.name)
+        + redis.call('DEL', prefix .. 'away:' .. args.connection)
+    redis.call('DEL', prefix .. 'aways:' .. args.connection)
     wake()
-    return true
+    return halts > 0
 end
 
 -- The operator's word that the ERP has closed a slot's session.

@@ -7,12 +7,14 @@ same token, and what it would still send or write is refused.
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import redis
@@ -24,11 +26,13 @@ from worker.erp.closing import Closer
 from worker.erp.deadline import Deadline
 from worker.erp.license import LimitsInForce, sessions_script
 from worker.erp.membership import CLOSE_SECONDS, LEASE_SECONDS, LEAVE_SECONDS, PRESENCE_SECONDS, Member
-from worker.erp.opening import LOGIN_LIMIT_SECONDS, Opener, Opening
+from worker.erp.opening import LOGIN_LIMIT_SECONDS, Opener, Opening, away
 from worker.erp.signin import Grant
 from worker.erp.store import ms
 from worker.errors import (
     ConnectionPaused,
+    ErpAway,
+    ErpRestarting,
     LoginLimit,
     LoginNeeded,
     SignInRefused,
@@ -42,6 +46,7 @@ from worker.job import Lane
 from worker.settings import Connection, Settings
 
 WAKE_SECONDS = 1.0
+JITTER_SECONDS = 1.0
 
 UNTIL_MENDED = "no other sign-in is tried until the credentials change, or acuworker doctor signs in"
 
@@ -97,8 +102,8 @@ class SessionPool:
         """A session for one exchange, in the order of lane, job and arrival; signs in when there is none.
 
         ``what`` is asked, which tells how long it may take, and ``longest`` the most that it may. Raises
-        SignInRefused, LoginLimit, LoginNeeded, ConnectionPaused, SessionsBusy, StoreUnavailable, DeadlineExceeded,
-        Stopping, or what a sign-in raises.
+        SignInRefused, LoginLimit, LoginNeeded, ConnectionPaused, ErpAway, SessionsBusy, StoreUnavailable,
+        DeadlineExceeded, Stopping, or what a sign-in raises.
         """
         lease = self._acquire(caller, what, longest)
         try:
@@ -123,6 +128,13 @@ class SessionPool:
         answer = self.member.script("lost", slot=lease.slot, lease=lease.id, **self._closing)
         if answer["answer"] == "close":
             self._close(answer)
+
+    def away(self, error: ErpRestarting) -> WorkerError:
+        """Say that something else answers in the ERP's place: the fleet asks nothing of it for a while.
+
+        Returns what its jobs wait with. Raises StoreUnavailable.
+        """
+        return stopped_by(self.member.script("away", **away(self.member, error)), self.connection.name)
 
     @contextmanager
     def job(self) -> Iterator[None]:
@@ -337,6 +349,11 @@ def stopped_by(answer: dict[str, Any], name: str) -> WorkerError:
         case {"answer": "full", "of": of, "message": message, "left": left}:
             kind = UserLoginLimit if of == "user" else LoginLimit
             return kind(message, seconds=max(1.0, left / 1000))
+        case {"answer": "login", "ended": True}:
+            return LoginNeeded(
+                f"the login of connection {name!r} has ended, or was revoked: acuworker login {name}",
+                "connection",
+            )
         case {"answer": "login"}:
             return LoginNeeded(
                 f"nobody is signed in to connection {name!r}: acuworker login {name}", "connection"
@@ -344,5 +361,13 @@ def stopped_by(answer: dict[str, Any], name: str) -> WorkerError:
         case {"answer": "paused", "message": message}:
             return ConnectionPaused(
                 f"connection {name!r} is paused ({message}): acuworker resume {name}", "connection"
+            )
+        case {"answer": "away", "message": message, "left": left, "over": over}:
+            until = datetime.fromtimestamp(over / 1000, UTC)
+            return ErpAway(
+                f"{message}: connection {name!r} pauses by itself until {until:%H:%M:%S} UTC; "
+                f"acuworker resume {name} tries at once",
+                # Not all of them in the same second.
+                seconds=left / 1000 + random.uniform(0, JITTER_SECONDS),  # noqa: S311 spreads load, hides nothing
             )
     raise AssertionError(f"the store answered {answer['answer']!r}")

@@ -120,10 +120,14 @@ def _own_path(wire: Wire, address: Any, usual: str) -> str:
     return path
 
 
-def sign_in(wire: Wire, connection: Connection, endpoints: Endpoints, deadline: Deadline) -> Grant:
-    """A new session's grant. Raises SignInRefused, LoginNeeded, LoginLimit, or what the wire raises."""
+def sign_in(wire: Wire, endpoints: Endpoints, deadline: Deadline, send_by: Deadline) -> Grant:
+    """A new session's grant, not asked for after ``send_by``; under concurrent access ``open_session`` opens it.
+
+    Raises SignInRefused, LoginNeeded, LoginLimit, or what the wire raises.
+    """
+    connection = wire.connection
     if connection.sign_in == "cookie":
-        return _by_cookie(wire, connection, deadline)
+        return _by_cookie(wire, deadline, send_by)
     if connection.sign_in == "login":
         raise LoginNeeded(
             f"connection {connection.name!r} is signed in by a person: acuworker login {connection.name}",
@@ -135,12 +139,15 @@ def sign_in(wire: Wire, connection: Connection, endpoints: Endpoints, deadline: 
         "password": connection.password.get_secret_value(),
         "scope": connection.scope,
     }
-    grant = _granted(wire, connection, endpoints, asked, deadline)
-    return open_session(wire, connection, endpoints, grant, deadline) if connection.has_jar else grant
+    return _granted(wire, endpoints, asked, deadline, send_by)
 
 
 def refresh(
-    wire: Wire, connection: Connection, endpoints: Endpoints, refresh: SecretStr, deadline: Deadline
+    wire: Wire,
+    endpoints: Endpoints,
+    refresh: SecretStr,
+    deadline: Deadline,
+    send_by: Deadline,
 ) -> Grant:
     """A new token for the same session; the refresh token dies, and its successor is in the grant.
 
@@ -148,7 +155,7 @@ def refresh(
     is dead, or what ``sign_in`` raises.
     """
     asked = {"grant_type": "refresh_token", "refresh_token": refresh.get_secret_value()}
-    grant = _granted(wire, connection, endpoints, asked, deadline)
+    grant = _granted(wire, endpoints, asked, deadline, send_by)
     # An answer without a new one leaves the old one in force.
     return grant if grant.refresh else replace(grant, refresh=refresh)
 
@@ -171,7 +178,6 @@ def authorize_url(
 
 def exchange_code(
     wire: Wire,
-    connection: Connection,
     endpoints: Endpoints,
     code: SecretStr,
     verifier: SecretStr,
@@ -185,10 +191,10 @@ def exchange_code(
         "redirect_uri": redirect_uri,
         "code_verifier": verifier.get_secret_value(),
     }
-    grant = _granted(wire, connection, endpoints, asked, deadline)
+    grant = _granted(wire, endpoints, asked, deadline, deadline)
     if grant.refresh is None:
         with suppress(WorkerError):  # the refusal below is what matters; the token dies of age
-            revoke(wire, connection, endpoints, grant, deadline)
+            revoke(wire, endpoints, grant, deadline)
         raise SignInRefused(
             "the ERP gave no refresh token, without which a login ends within the hour: let the connected "
             "application have offline_access (Connected Applications, SM303010)",
@@ -198,14 +204,19 @@ def exchange_code(
 
 
 def _granted(
-    wire: Wire, connection: Connection, endpoints: Endpoints, asked: Mapping[str, str], deadline: Deadline
+    wire: Wire,
+    endpoints: Endpoints,
+    asked: Mapping[str, str],
+    deadline: Deadline,
+    send_by: Deadline,
 ) -> Grant:
+    connection = wire.connection
     form = {
         **asked,
         "client_id": connection.client_id,
         "client_secret": connection.client_secret.get_secret_value(),
     }
-    answer = wire.send(Request(method="POST", path=endpoints.token, form=form), deadline)
+    answer = wire.send(Request(method="POST", path=endpoints.token, form=form, send_by=send_by), deadline)
     refusal = refusals.token_refusal(connection, asked["grant_type"], answer)
     if refusal is not None:
         raise refusal
@@ -228,30 +239,36 @@ def _grant(answer: Answer) -> Grant:
 
 
 def open_session(
-    wire: Wire, connection: Connection, endpoints: Endpoints, grant: Grant, deadline: Deadline
+    wire: Wire,
+    endpoints: Endpoints,
+    grant: Grant,
+    deadline: Deadline,
+    send_by: Deadline,
 ) -> Grant:
     """The grant with the cookies of a session that its token opens here (scope ``api:concurrent_access``).
 
     Under that scope a request without a session's cookie opens another session, so the first one is made now.
     """
-    answer = wire.send(Request(method="GET", path="/entity", token=grant.token), deadline)
-    wrong = refusals.failed(answer)
+    asked = Request(method="GET", path="/entity", token=grant.token, send_by=send_by)
+    answer = wire.send(asked, deadline)
+    wrong = refusals.failed(answer, wire.connection.username)
     if wrong is None and SESSION_COOKIE in answer.set_cookies:
         branch = grant.user_branch or answer.set_cookies.get(USER_BRANCH)
         return replace(grant, cookies=jar(answer), user_branch=branch)
     with suppress(WorkerError):  # what is raised below matters more; a token that nobody has dies of age
         if wrong is None:
             sign_out(wire, grant, deadline)
-        revoke(wire, connection, endpoints, grant, deadline)
+        revoke(wire, endpoints, grant, deadline)
     raise wrong or refusals.refused(
-        connection,
+        wire.connection,
         f"no {SESSION_COOKIE} cookie came with the session",
         "leave api:concurrent_access out of its scope",
     )
 
 
-def _by_cookie(wire: Wire, connection: Connection, deadline: Deadline) -> Grant:
+def _by_cookie(wire: Wire, deadline: Deadline, send_by: Deadline) -> Grant:
     """The cookies of a new session. The ERP keeps it for ``session_seconds`` after its last request."""
+    connection = wire.connection
     said = {
         "name": connection.username,
         "password": connection.password.get_secret_value(),
@@ -260,7 +277,8 @@ def _by_cookie(wire: Wire, connection: Connection, deadline: Deadline) -> Grant:
         "locale": connection.locale,
     }
     given = {name: value for name, value in said.items() if value}
-    answer = wire.send(Request(method="POST", path="/entity/auth/login", json=given), deadline)
+    asked = Request(method="POST", path="/entity/auth/login", json=given, send_by=send_by)
+    answer = wire.send(asked, deadline)
     refusal = refusals.cookie_refusal(connection, answer)
     if refusal is not None:
         raise refusal
@@ -290,7 +308,6 @@ def sign_out(wire: Wire, grant: Grant, deadline: Deadline) -> None:
 
 def revoke(
     wire: Wire,
-    connection: Connection,
     endpoints: Endpoints,
     grant: Grant,
     deadline: Deadline,
@@ -302,21 +319,18 @@ def revoke(
     The refresh token lives on with ``keep``, and always where it is a login's, which outlives its sessions.
     """
     if grant.token:
-        _kill(wire, connection, endpoints, grant.token, "access_token", deadline)
-    if grant.refresh and not keep and connection.sign_in != "login":
-        revoke_refresh(wire, connection, endpoints, grant.refresh, deadline)
+        _kill(wire, endpoints, grant.token, "access_token", deadline)
+    if grant.refresh and not keep and wire.connection.sign_in != "login":
+        revoke_refresh(wire, endpoints, grant.refresh, deadline)
 
 
-def revoke_refresh(
-    wire: Wire, connection: Connection, endpoints: Endpoints, token: SecretStr, deadline: Deadline
-) -> None:
+def revoke_refresh(wire: Wire, endpoints: Endpoints, token: SecretStr, deadline: Deadline) -> None:
     """End a refresh chain: of a login, only another login begins a new one."""
-    _kill(wire, connection, endpoints, token, "refresh_token", deadline)
+    _kill(wire, endpoints, token, "refresh_token", deadline)
 
 
-def _kill(
-    wire: Wire, connection: Connection, endpoints: Endpoints, token: SecretStr, kind: str, deadline: Deadline
-) -> None:
+def _kill(wire: Wire, endpoints: Endpoints, token: SecretStr, kind: str, deadline: Deadline) -> None:
+    connection = wire.connection
     form = {
         "token": token.get_secret_value(),
         "token_type_hint": kind,

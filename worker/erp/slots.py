@@ -114,9 +114,9 @@ TRANSITIONS = (
         "generation": "$generation", "until": "now + $lease_ms", "lease": "$lease", "owner": "$owner",
         "connection": "$connection", "chain": "$chain", "used": "now",
     }),
-    _step("keep", (INTENT, REFRESHING), None, SAME | {"not sent": "sent == 0"}, {"until": "now + $lease_ms"}),
+    _step("keep", (INTENT, REFRESHING), None, SAME, {"until": "now + $lease_ms"}),
     _step("send", (INTENT, REFRESHING), None, SAME, {
-        "sent": "1", "until": "now + $sign_in_ms", "gone": "max(gone, now + $sign_in_ms + $unknown_ms)",
+        "sent": "1", "until": "now + $lease_ms", "gone": "max(gone, now + $send_ms + $unknown_ms)",
     }),
     _step("opened", INTENT, OPEN, SAME, TOKEN | LENT | {"opened": "now", "fresh": "1"}),
     _step("not_opened", (INTENT, QUARANTINE), FREE, SAME | {"never opened": "opened == 0"}),

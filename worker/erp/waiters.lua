@@ -1,36 +1,16 @@
 -- Who waits for a session of a license: by lane, then the jobs of a lane in turn, then by arrival.
-local waiters, seen, places = prefix .. 'waiters', prefix .. 'seen', prefix .. 'places'
+local seen, places = prefix .. 'seen', prefix .. 'places'
 local leaving, at_work, facts = prefix .. 'leaving', prefix .. 'at_work', prefix .. 'facts'
-local HOUR, WAKE_TTL, ALIVE = 3600000, 10000, 5000
+local WAKE_TTL, ALIVE = 10000, 5000
 -- Wrong credentials must not be tried once for each slot: accounts get locked.
 local ALONE = 5000
 -- A session changes its connection when its own has no use for it for so long, or has had it for a while.
 local LINGER, TENURE, TENURE_USES, TENURE_MOST = 1000, 5000, 25, 30000
--- An exchange that is expected to take longer leaves a session to the others.
-local LONG = 5000
-
-local args = cjson.decode(ARGV[2])
-
--- The workers that live and know a connection: only they can close its sessions.
-local function workers(connection) return prefix .. 'workers:' .. connection end
-
-local function number(name) return tonumber(redis.call('GET', prefix .. name) or '0') end
-
-local function allowed() return tonumber(redis.call('HGET', prefix .. 'limits', 'max_sessions') or '0') end
-
--- What time alone has done to a slot.
-local function settled(slot)
-    local row = read(slot)
-    local _ = steps.abandoned(row, args) or steps.not_begun(row, args) or steps.unanswered(row, args)
-        or steps.over(row, args) or steps.outlived(row, args)
-    if row.lease ~= '' then steps.lapsed(row, args) end
-    return row
-end
 
 -- Slots beyond a limit that was lowered are still closed, though no longer lent.
 local function slots()
     local most = math.max(allowed(), number('slots'))
-    redis.call('SET', prefix .. 'slots', most)
+    if most > number('slots') then redis.call('SET', prefix .. 'slots', most) end
     local rows = {}
     for slot = 1, most do rows[slot] = settled(slot) end
     return rows
@@ -55,10 +35,6 @@ end
 
 local function forget_the_dead()
     for _, member in ipairs(redis.call('ZRANGEBYSCORE', seen, '-inf', now - ALIVE)) do forget(member) end
-end
-
-local function expected()
-    return tonumber(redis.call('HGET', prefix .. 'expected', args.what) or '0')
 end
 
 local function turn_of(job)

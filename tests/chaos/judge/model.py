@@ -16,7 +16,7 @@ from tests.chaos.judge.figures import Figure, at_least, at_most, told
 from tests.chaos.judge.log import by_request, others_than, peak_sessions
 from tests.chaos.judge.record import Line, Record
 
-FULL_RUNS, FULL_STEPS = 500, 30
+RUNS, STEPS = 500, 30
 FOREIGN = "foreign"
 SEEN_BY_COUNTING = {
     "more sessions are open than there are slots": lambda end: end["open"] > 1,
@@ -109,9 +109,9 @@ def _of_the_play(record: Record) -> Iterator[Figure]:
     plan, runs = record.facts["plan"], of(record, "run")
     if not plan["runs"]:
         return
-    full = record.facts["size"] == "full"
-    yield at_least("runs", len(runs), FULL_RUNS if full else plan["runs"])
-    yield at_least("steps in the longest", max((run["steps"] for run in runs), default=0), FULL_STEPS)
+    whole = sum(run["steps"] >= STEPS for run in runs)
+    yield at_least(f"runs of {STEPS} steps", whole, RUNS if record.facts["size"] == "full" else 1)
+    yield told("runs", len(runs))
     yield told("steps", sum(run["steps"] for run in runs))
     yield told(
         "kills", sum(number for run in runs for act, number in run["acts"].items() if act.endswith("killed"))

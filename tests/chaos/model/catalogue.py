@@ -25,12 +25,12 @@ class Variant:
 
 VARIANTS: Mapping[str, Variant] = {
     "tokens": Variant(),
-    "slow sign-ins": Variant(spans=Spans(sign_in=2)),
+    "slow sign-ins": Variant(spans=Spans(lease=2, send=2)),
     "renewals": Variant(spans=Spans(life=2), chances=Chances(renews=True)),
     "cookies": Variant(spans=Spans(life=2, stays=2)),
     "revoked tokens": Variant(spans=Spans(life=2), chances=Chances(revokes=True)),
     "closed sessions": Variant(spans=Spans(life=2), chances=Chances(closes=True)),
-    "emptied store": Variant(spans=Spans(life=2, sign_in=2), chances=Chances(empties=True)),
+    "emptied store": Variant(spans=Spans(lease=2, send=2), chances=Chances(empties=True)),
 }
 SMALL = ("tokens",)
 """What the tests search."""

@@ -48,7 +48,7 @@ def _found(rules: Rules, world: World, place: int) -> Iterator[Move]:
     if rules.habits.intends_first:
         yield rules.say(world, place, Said("intend", new, new), Worker("intending", new, 0, new, spans.lease))
     elif world.row[STATE] == "free":
-        yield Move("sees it free", world.with_worker(place, Worker("may ask", new, 0, new, spans.sign_in)))
+        yield Move("sees it free", world.with_worker(place, Worker("may ask", new, 0, new, spans.send)))
     holder = Worker("holding", generation, grant, new, spans.lease)
     yield rules.say(world, place, Said("lend", lease=new), holder)
     session = world.session(grant)

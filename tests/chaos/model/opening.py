@@ -17,7 +17,7 @@ def intending(rules: Rules, world: World, place: int, worker: Worker) -> Iterato
     renewal = worker.at == "about to renew"
     kept = worker._replace(left=rules.spans.lease)
     yield rules.prolong(world, place, Said("keep", worker.generation), kept)
-    may = worker._replace(at="may renew" if renewal else "may ask", left=rules.spans.sign_in)
+    may = worker._replace(at="may renew" if renewal else "may ask", left=rules.spans.send)
     yield rules.say(world, place, Said("send", worker.generation), may)
     yield rules.say(world, place, _nothing_came_of_it(worker), IDLE)
 

@@ -15,7 +15,7 @@ from worker.erp.deadline import Deadline
 from worker.erp.gateway import Gateway
 from worker.erp.overview import Overview, SlotView
 from worker.erp.sessions import Lease, SessionPool
-from worker.errors import Stopping, WorkerError
+from worker.errors import ErpRestarting, Stopping, WorkerError
 from worker.job import Lane
 from worker.settings import Connection
 
@@ -50,6 +50,10 @@ class One:
     def lost(self, lease: Lease, error: WorkerError) -> None:
         """Say that its session is lost."""
         self._pool.lost(lease, error)
+
+    def away(self, error: ErpRestarting) -> WorkerError:
+        """Say that something else answers in the ERP's place."""
+        return self._pool.away(error)
 
 
 class Owner:

@@ -93,10 +93,10 @@ def replay(variant: Variant, lua: Lua, whole: Lua, way: Iterable[tuple[str, Move
 
 
 class Settling:
-    """What the store does to a slot as time passes (``settled`` in waiters.lua), beside what the search does."""
+    """What the store does to a slot as time passes (``settled`` in license.lua), beside what the search does."""
 
     def __init__(self, store: redis.Redis, prefix: str, table: Table) -> None:
-        self._lua = Lua(store, prefix, table, source("waiters.lua") + SETTLE)
+        self._lua = Lua(store, prefix, table, source("license.lua") + SETTLE)
 
     def compare(self, rules: Rules, row: Row) -> Mapping[str, Any]:
         """A row of the search, settled by either, both as the search sees them."""

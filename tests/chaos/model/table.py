@@ -40,7 +40,7 @@ class Spans:
     """
 
     lease: int = 1
-    sign_in: int = 1
+    send: int = 1
     queue: int = 1
     work: int = 1
     life: int = 3
@@ -66,8 +66,8 @@ class Spans:
         """What the workers say in their steps."""
         return {
             "lease_ms": self.lease,
-            "sign_in_ms": self.sign_in,
-            "forgotten_ms": max(self.sign_in + self.queue + self.life, self.lease + self.work + self.stays),
+            "send_ms": self.send,
+            "forgotten_ms": max(self.send + self.queue + self.life, self.lease + self.work + self.stays),
             "busy_ms": self.lease + self.work,
             "drain_ms": self.closing + self.work,
             "closing_ms": self.closing,
