@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.chaos.checks import CHECKS, Check, Play
+from tests.chaos.checks import CHECKS, Check, Company, Play
 
 VAR = Path("var/chaos")
 SAY_SECONDS = 15.0
@@ -29,24 +29,24 @@ def main(names: Sequence[str]) -> int:
         return 2
     wanted = [(name, check) for name, check in CHECKS.items() if not names or name in names]
     runs = [run for name, check in wanted for run in _runs(name, check)]
-    light = [run for run in runs if run.is_light]
-    heavy = [run for run in runs if not run.is_light]
-    with ThreadPoolExecutor(2) as side_by_side:
-        passed = list(side_by_side.map(_Run.__call__, light))
-    passed += [run() for run in heavy]
+    passed: list[bool] = []
+    for company in Company:
+        together = [run for run in runs if run.company is company]
+        with ThreadPoolExecutor(1 if company is Company.NOBODY else 2) as side_by_side:
+            passed += side_by_side.map(_Run.__call__, together)
     return int(not all(passed))
 
 
 class _Run:
     """One playing of a check or of a control, with its verdict."""
 
-    def __init__(self, name: str, directory: Path, play: Play, reason: str | None, is_light: bool) -> None:
+    def __init__(self, name: str, directory: Path, play: Play, reason: str | None, company: Company) -> None:
         self._name = name
         self._directory = directory
         self._play = play
         self._reason = reason
         self._title = f"{name} control" if reason else name
-        self.is_light = is_light
+        self.company = company
 
     def __call__(self) -> bool:
         """Whether it came out as it must."""
@@ -88,10 +88,10 @@ class _Run:
 
 def _runs(name: str, check: Check) -> list[_Run]:
     """A check and its controls, which may be played beside any other: nobody asks how well they do."""
-    runs = [_Run(name, VAR / name, check.play, None, check.is_light)]
+    runs = [_Run(name, VAR / name, check.play, None, check.company)]
     for number, control in enumerate(check.controls):
         directory = VAR / (f"{name}-control-{control.guard}" if number else f"{name}-control")
-        runs.append(_Run(name, directory, control.play, control.reason, True))
+        runs.append(_Run(name, directory, control.play, control.reason, Company.LIGHT))
     return runs
 
 

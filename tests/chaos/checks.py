@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
 from tests.chaos import lanes, lease, limits, modelled, seats, thrift
 
 Play = Callable[[Path], None]
+
+
+class Company(StrEnum):
+    """Which others a check may be played beside; in the order in which they are played."""
+
+    LIGHT = "light"
+    """Others that hardly keep the cores busy: it waits most of the time, and is asked how promptly it went on."""
+    PATIENT = "patient"
+    """Others that may keep a core busy: nothing in it is asked how fast it was, to some seconds."""
+    NOBODY = "nobody"
+    """None: it measures milliseconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,13 +35,12 @@ class Control:
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """A check; ``is_light`` says that it may be played beside another, as it neither measures milliseconds nor keeps
-    the cores busy."""
+    """A check, and what it may be played beside."""
 
     play: Play
     small: Play
     controls: tuple[Control, ...]
-    is_light: bool = False
+    company: Company
 
 
 CHECKS: Mapping[str, Check] = {
@@ -48,7 +59,7 @@ CHECKS: Mapping[str, Check] = {
                 play=partial(limits.run, plan=limits.BESIDE, guard="hearing"),
             ),
         ),
-        is_light=True,
+        company=Company.LIGHT,
     ),
     "thrift": Check(
         play=thrift.run,
@@ -60,7 +71,7 @@ CHECKS: Mapping[str, Check] = {
                 play=partial(thrift.run, plan=thrift.CONTROL, guard="affinity"),
             ),
         ),
-        is_light=True,
+        company=Company.LIGHT,
     ),
     "lanes": Check(
         play=lanes.run,
@@ -72,6 +83,7 @@ CHECKS: Mapping[str, Check] = {
                 play=partial(lanes.run, plan=lanes.CONTROL, guard="lanes"),
             ),
         ),
+        company=Company.NOBODY,
     ),
     "lease": Check(
         play=lease.run,
@@ -83,6 +95,7 @@ CHECKS: Mapping[str, Check] = {
                 play=partial(lease.run, plan=lease.CONTROL, guard="order"),
             ),
         ),
+        company=Company.NOBODY,
     ),
     "model": Check(
         play=modelled.run,
@@ -94,6 +107,7 @@ CHECKS: Mapping[str, Check] = {
                 play=partial(modelled.run, plan=modelled.CONTROL, guard=("closed", "same generation")),
             ),
         ),
+        company=Company.PATIENT,
     ),
     "seats": Check(
         play=seats.run,
@@ -105,5 +119,6 @@ CHECKS: Mapping[str, Check] = {
                 play=partial(seats.run, plan=seats.CONTROL, guard="quarantine"),
             ),
         ),
+        company=Company.PATIENT,
     ),
 }

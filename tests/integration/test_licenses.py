@@ -162,7 +162,7 @@ def test_fleet_lives_on_a_login(store_url: str, floors: Floors) -> None:
         connection = connection_to(sandbox, sign_in="login", scope="api offline_access", max_sessions=3)
         settings = settings_for(connection, store_url)
         gateways = [floors.start(settings, f"worker-{n}") for n in range(2)]
-        with pytest.raises(LoginNeeded):
+        with pytest.raises(LoginNeeded, match="nobody is signed in"):
             _orders(erp_of(gateways[0]))
         assert sandbox.tally()["requests"] == 0
         logins = Logins(redis.Redis.from_url(store_url), settings, connection)
@@ -174,7 +174,7 @@ def test_fleet_lives_on_a_login(store_url: str, floors: Floors) -> None:
         sandbox.control("revoke-refresh")
         asked = sandbox.tally()["refused_sign_ins"]
         for _ in range(3):
-            with pytest.raises(LoginNeeded):
+            with pytest.raises(LoginNeeded, match="has ended, or was revoked"):
                 _orders(erp_of(gateways[0]))
         assert sandbox.tally()["refused_sign_ins"] == asked + 1
         assert sandbox.tally()["peak_sessions"] == 1
