@@ -69,6 +69,16 @@ local function look()
     return self
 end
 
+-- In how many ms time alone may change something; who waits looks again then.
+function Look:soonest()
+    local soonest = LOOK_AGAIN
+    for _, row in ipairs(self.rows) do
+        local moment = row.lease ~= '' and row.lease_until or row['until']
+        if moment > now then soonest = math.min(soonest, moment - now) end
+    end
+    return soonest
+end
+
 -- What bars a connection from a session, for one who knows this of it.
 function Look:bar(connection, known)
     local key = connection .. '|' .. known.fingerprint

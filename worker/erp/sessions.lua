@@ -94,7 +94,7 @@ function operations.lease()
         mine, what = row, action
         return true
     end)
-    if not mine then return {answer = 'wait'} end
+    if not mine then return {answer = 'wait', left = view:soonest()} end
     if what == 'close' then return close(mine) end
     serve(member)
     if what == 'sign_in' then

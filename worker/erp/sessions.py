@@ -45,7 +45,6 @@ from worker.errors import (
 from worker.job import Lane
 from worker.settings import Connection, Settings
 
-WAKE_SECONDS = 1.0
 JITTER_SECONDS = 1.0
 
 UNTIL_MENDED = "no other sign-in is tried until the credentials change, or acuworker doctor signs in"
@@ -268,7 +267,8 @@ class SessionPool:
             case "emptied":
                 self._limits.join()
             case "wait":
-                seconds = max(0.01, min(WAKE_SECONDS, caller.deadline.remaining()))
+                soonest = answer.get("left", 0) / 1000
+                seconds = max(0.01, min(soonest, caller.deadline.remaining()))
                 self.member.script.wait(f"wake:{asked['waiter']}", seconds)
             case _:
                 raise stopped_by(answer, self.connection.name)

@@ -6,12 +6,12 @@ is JSON. A store that does not answer raises StoreUnavailable, and then no reque
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import redis
 
 from worker.errors import StoreUnavailable
@@ -29,8 +29,8 @@ class Script:
         """Run an operation with these arguments, and return what it returns; None is none. Raises StoreUnavailable."""
         given = {name: value for name, value in named.items() if value is not None}
         with answering():
-            reply = self._run(keys=[self._prefix], args=[operation, json.dumps(given)])
-        return json.loads(reply)
+            reply = self._run(keys=[self._prefix], args=[operation, msgspec.json.encode(given)])
+        return msgspec.json.decode(reply)
 
     def wait(self, key: str, seconds: float) -> bool:
         """Wait until something is pushed to a list of this license, for so many seconds; whether it was."""

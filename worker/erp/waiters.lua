@@ -1,7 +1,7 @@
 -- Who waits for a session of a license: by lane, then the jobs of a lane in turn, then by arrival.
 local seen, places = prefix .. 'seen', prefix .. 'places'
 local leaving, at_work, facts = prefix .. 'leaving', prefix .. 'at_work', prefix .. 'facts'
-local WAKE_TTL, ALIVE = 10000, 5000
+local WAKE_TTL, ALIVE, LOOK_AGAIN = 10000, 5000, 1000
 -- Wrong credentials must not be tried once for each slot: accounts get locked.
 local ALONE = 5000
 -- A session changes its connection when its own has no use for it for so long, or has had it for a while.

@@ -158,6 +158,7 @@ class Sessions(RuleBasedStateMachine):
         """An exchange on a lease that is held; or one whose answer comes later than anybody waits for it."""
         owner = self._holder()
         if owner is None:
+            self.acts["nothing held"] += 1
             return
         if late:
             self._arm(ENTITY, LATE)
@@ -168,8 +169,10 @@ class Sessions(RuleBasedStateMachine):
     def drop(self) -> None:
         """A lease ends."""
         owner = self._holder()
-        if owner is not None:
-            self._do("drop", owner, lambda: self._drop(owner))
+        if owner is None:
+            self.acts["nothing held"] += 1
+            return
+        self._do("drop", owner, lambda: self._drop(owner))
 
     def _holder(self) -> Owner | None:
         return next((owner for owner in self.owners if owner.held), None)
