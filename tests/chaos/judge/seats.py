@@ -73,14 +73,17 @@ def kills_of(scene: Record) -> list[Line]:
 
 
 def recoveries_of(scene: Record) -> list[Recovery]:
-    """What became of the seats after each kill, but for the last, after which all workers are asked to end."""
+    """What became of the seats after each kill, but for those after which the workers were soon asked to end."""
     seats = int(scene.limits["sessions"])
     ended = scene.mark("terminated")
-    found = (
-        Recovery(seconds_until_in_use(scene.events, seats, int(kill["at"]), ended), bool(kill["cut_off"]))
-        for kill in kills_of(scene)[:-1]
-    )
-    return list(found)
+    found = []
+    for kill in kills_of(scene):
+        at, cut_off = int(kill["at"]), bool(kill["cut_off"])
+        seconds = seconds_until_in_use(scene.events, seats, at, ended)
+        bar = LEASE_SECONDS + BACK_SECONDS + (float(scene.facts["token_seconds"]) if cut_off else 0.0)
+        if seconds < float("inf") or ended - at > bar * SECOND:
+            found.append(Recovery(seconds, cut_off))
+    return found
 
 
 def seconds_until_in_use(events: Sequence[Line], seats: int, since: int, until: int) -> float:
