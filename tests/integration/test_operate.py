@@ -24,6 +24,7 @@ from worker.erp.control import Control
 from worker.erp.deadline import Deadline
 from worker.erp.gateway import Gateway
 from worker.erp.license import LimitsInForce
+from worker.erp.sessions import Outcome
 from worker.errors import ConnectionPaused
 from worker.job import Job, Lane, Query
 from worker.jobstore import JobStore
@@ -76,7 +77,7 @@ def two_sessions(gateway: Gateway) -> Iterator[None]:
     """The sessions of both slots are open; while this lasts they are lent."""
     pool = gateway.way("default").pool
     with pool.lease(caller()) as one, pool.lease(caller()) as other:
-        one.unanswered = other.unanswered = False
+        one.outcome = other.outcome = Outcome.ANSWERED
         yield
 
 
@@ -208,7 +209,7 @@ def test_what_changed_since_the_look_is_left_alone(
     control = Control(store, settings, settings.connection("default"), "host/operator")
     foreign = Control(store, settings, other, "host/operator")
     with pool.lease(caller()) as lease:
-        lease.unanswered = False
+        lease.outcome = Outcome.ANSWERED
         control.sign_out(lease.slot, lease.generation)
         assert not control.release(lease.slot, lease.generation)
     control.sign_out(lease.slot, lease.generation + 1)

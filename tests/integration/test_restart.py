@@ -20,6 +20,7 @@ from worker.erp.deadline import Deadline
 from worker.erp.direct import direct
 from worker.erp.gateway import Gateway
 from worker.erp.overview import LicenseView, Overview
+from worker.erp.sessions import Outcome
 from worker.errors import ConnectionPaused, ErpAway, ErpRestarting, SessionsBusy
 from worker.job import Query, Record
 from worker.settings import Connection, License, Settings
@@ -96,7 +97,7 @@ def _both_open(gateway: Gateway) -> None:
     pool = gateway.way("default").pool
     caller = erp_of(gateway)._caller
     with pool.lease(caller) as one, pool.lease(caller) as other:
-        one.unanswered = other.unanswered = False
+        one.outcome = other.outcome = Outcome.ANSWERED
 
 
 def _restart(sandbox: Sandbox, path: str = ENTITY, **answer: Any) -> None:
@@ -266,7 +267,7 @@ def test_who_waits_for_a_restart_is_in_nobodys_way(gateway_of_two: Gateway) -> N
     next(iter(gateway_of_two.limits().values())).join()
     first = other._look(other._asked(caller, "w1", "", 0.0))
     assert first["answer"] == "sign_in"
-    assert pool._look(pool._asked(caller, "w2", "", 0.0)) == {"answer": "wait"}
+    assert pool._look(pool._asked(caller, "w2", "", 0.0))["answer"] == "wait"
     pool.away(ErpRestarting("the site is down (503)"))
     other.member.script("step", name="not_opened", slot=first["slot"], generation=first["generation"])
     assert other._look(other._asked(caller, "w3", "", 0.0))["answer"] == "sign_in"
@@ -277,8 +278,8 @@ def test_a_session_is_not_kept_for_a_restart(gateway_of_two: Gateway, store: red
     pool, other = (gateway_of_two.way(name).pool for name in ("default", "other"))
     caller = erp_of(gateway_of_two)._caller
     with pool.lease(caller) as lease:
-        lease.unanswered = False
-        assert pool._look(pool._asked(caller, "w1", "", 0.0)) == {"answer": "wait"}
+        lease.outcome = Outcome.ANSWERED
+        assert pool._look(pool._asked(caller, "w1", "", 0.0))["answer"] == "wait"
         pool.away(ErpRestarting("the site is down (503)"))
     store.hset("acuworker:{shared}:slot:1", mapping={"opened": 1, "uses": 100})
     answer = other._look(other._asked(caller, "w2", "", 0.0))

@@ -231,7 +231,7 @@ def test_lost_answers_of_the_store_cost_nothing(store_url: str) -> None:
     for _ in range(2):
         told = slots.tell("opened", generation=generation, lease="a", lease_ms=15_000, **OPENED)
         assert told == {"answer": "use"}
-    slots.tell("release", lease="a", answered=True, what="SalesOrder")
+    slots.tell("release", lease="a", outcome="release", what="SalesOrder")
     assert slots.ask("b") == slots.ask("b")
     assert slots.ask("b")["grant"] == "token"
 

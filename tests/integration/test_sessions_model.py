@@ -30,7 +30,7 @@ from worker.erp.caller import Caller
 from worker.erp.closing import Closer
 from worker.erp.deadline import Deadline
 from worker.erp.license import LimitsInForce
-from worker.erp.sessions import SessionPool
+from worker.erp.sessions import Outcome, SessionPool
 from worker.errors import ExchangeTimeout, SessionLost, StoreUnavailable, WorkerError
 from worker.job import Lane
 from worker.settings import Connection, License
@@ -249,13 +249,13 @@ def _exchange(world: World, pool: SessionPool) -> None:
         _arrive(world, lease.send_by)
         secret = _secret(lease.grant)
         if not world.use(secret):
-            lease.unanswered = False
+            lease.outcome = Outcome.ANSWERED
             pool.lost(lease, SessionLost("401"))
             return
         # When the worker is killed or stands still, the ERP goes on with the request.
         world.tokens[secret].busy_until = world.now + FILE_SECONDS
         world.step()
-        lease.unanswered = False
+        lease.outcome = Outcome.ANSWERED
         world.tokens[secret].busy_until = world.now
         world.pass_time(0)
 

@@ -19,7 +19,7 @@ from worker.erp import answers, query, urls
 from worker.erp.budget import Permit
 from worker.erp.caller import Caller
 from worker.erp.deadline import Deadline
-from worker.erp.sessions import Lease
+from worker.erp.sessions import Lease, Outcome
 from worker.erp.wire import MIB, Answer, Request, Wire, Wires
 from worker.errors import (
     AnswerCut,
@@ -45,8 +45,11 @@ FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 ERROR_BYTES = 64 * 1024
 
-_TURNED_AWAY = (ErpBusy, ErpRestarting, ErpUnreachable, SessionsBusy)
-"""Failures of a request that never came to its session, and so tell nothing of what is at work there."""
+_UNSENT = (ErpUnreachable, SessionsBusy)
+"""Failures of a request that was never sent."""
+
+_UNHEARD = (AnswerCut, ExchangeTimeout, ErpBusy, ErpRestarting)
+"""Failures that tell nothing of what is at work in the session: this request may be, or one before it."""
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -215,13 +218,14 @@ class Erp:
     def _watched(self, lease: Lease, what: str) -> Iterator[None]:
         """Around one exchange: its line in the log, and what its failure says of the session."""
         began, outcome = time.monotonic(), "ok"
+        lease.outcome = Outcome.UNKNOWN
         try:
             yield
-            lease.unanswered = False
+            lease.outcome = Outcome.ANSWERED
         except WorkerError as error:
             outcome = error.code
             cut = isinstance(error, AnswerCut | ExchangeTimeout)
-            lease.unanswered = cut or isinstance(error, _TURNED_AWAY)
+            lease.outcome = _outcome_of(error)
             if cut and self._stop.is_set():
                 raise Stopping("the worker is shutting down") from None
             if isinstance(error, ErpRestarting):
@@ -253,6 +257,12 @@ def _about_session(error: WorkerError, lease: Lease, user: str) -> WorkerError |
         # The first request of a token opens its session; a 429 there is a full license, on some builds.
         return answers.login_limit(error.message)
     return None
+
+
+def _outcome_of(error: WorkerError) -> Outcome:
+    if isinstance(error, _UNSENT):
+        return Outcome.UNTOUCHED
+    return Outcome.UNKNOWN if isinstance(error, _UNHEARD) else Outcome.ANSWERED
 
 
 class _Tries:

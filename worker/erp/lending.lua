@@ -38,8 +38,7 @@ local function give_back()
         redis.call('PEXPIRE', prefix .. 'expected', HOUR)
         redis.call('DEL', prefix .. 'aways:' .. row.connection)
     end
-    local step = args.answered and steps.release or steps.let_go
-    return step(row, args)
+    return steps[args.outcome](row, args)
 end
 
 if redis.call('ZCARD', waiters) == 0 then

@@ -195,7 +195,7 @@ function operations.withdraw()
     leave(args.waiter)
     for _, row in ipairs(slots()) do
         if row.lease == args.lease then
-            local _ = steps.let_go(row, args)
+            local _ = steps.untouched(row, args)
             if row.state == 'intent' and row.sent == 0 then steps.not_opened(row, row) end
             if row.state == 'refreshing' and row.sent == 0 then steps.not_refreshed(row, row) end
         end

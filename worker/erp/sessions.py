@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 import redis
@@ -52,13 +53,23 @@ UNTIL_MENDED = "no other sign-in is tried until the credentials change, or acuwo
 log = structlog.get_logger(__name__)
 
 
+class Outcome(StrEnum):
+    """What became of a lease, by the step that ends it: whether a request may still be at work in its session."""
+
+    UNTOUCHED = "untouched"
+    """Nothing was sent: there is what a killed worker may have left behind, and no more."""
+    UNKNOWN = "let_go"
+    """This request may be at work."""
+    ANSWERED = "release"
+    """It was answered, and with it all before it have ended."""
+
+
 @dataclass(kw_only=True)
 class Lease:
     """The exclusive loan of a session to one exchange; ``fresh`` when no exchange has been answered in it yet.
 
     The request is sent by ``send_by`` or never: later the session may be another's, or signed out and its token not
-    yet revoked, and then a request would open a session again. ``unanswered`` says that a request in the session may
-    still be at work, this one or one that a killed worker left behind; ``took`` how many seconds the answer took.
+    yet revoked, and then a request would open a session again. ``took`` is how many seconds the answer took.
     """
 
     slot: int
@@ -67,7 +78,7 @@ class Lease:
     grant: Grant
     send_by: Deadline
     fresh: bool
-    unanswered: bool = True
+    outcome: Outcome = Outcome.UNTOUCHED
     took: float | None = None
 
 
@@ -112,10 +123,8 @@ class SessionPool:
         finally:
             del self._held[lease.id]
             took = None if lease.took is None else ms(lease.took)
-            answered = not lease.unanswered
-            self.member.outbox.tell(
-                "release", slot=lease.slot, lease=lease.id, answered=answered, took=took, what=what
-            )
+            told = {"slot": lease.slot, "lease": lease.id, "outcome": lease.outcome}
+            self.member.outbox.tell("release", **told, took=took, what=what)
 
     def lost(self, lease: Lease, error: WorkerError) -> None:
         """Say that the ERP did not take the lease's session: close it, once for its generation."""

@@ -131,6 +131,7 @@ TRANSITIONS = (
     _step("renew", OPEN, None, MINE, {"lease_until": "now + $lease_ms"}),
     _step("release", OPEN, None, MINE, UNLENT | {"busy": "0", "fresh": "0"}),
     _step("let_go", OPEN, None, MINE, UNLENT),
+    _step("untouched", OPEN, None, MINE, UNLENT | {"busy": "before"}),
     _step("lapsed", OPEN, None, {"out of time": "lease_until <= now"}, {"lease": "''", "long": "0"}),
     # A renewal of the token by its refresh token.
     _step("refresh", OPEN, REFRESHING, {"nobody's": "lease == ''"}, {

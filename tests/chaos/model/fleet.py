@@ -69,6 +69,7 @@ def holding(rules: Rules, world: World, place: int, worker: Worker) -> Iterator[
         refused = world.with_worker(place, worker._replace(at="rejected", left=0, note=0))
         old = not (rules.spans.stays or worker.note or erp.is_revoked(world, worker.grant))
         yield Move("is turned away", refused, (), Promise.OLD if old else None)
+    yield rules.say(world, place, Said("untouched", lease=worker.lease), IDLE)
     yield from unheard(rules, world, place, worker)
 
 
