@@ -236,6 +236,71 @@ def test_lost_answers_of_the_store_cost_nothing(store_url: str) -> None:
     assert slots.ask("b")["grant"] == "token"
 
 
+def test_what_a_lease_leaves_at_work(store_url: str) -> None:
+    """A lease that sent nothing leaves what is at work as it was, be it ended or withdrawn; an unknown one does not."""
+    slots = Slots(store_url)
+    slots.tell("opened", generation=_sent(slots), lease="a", lease_ms=15_000, **OPENED)
+    slots.tell("release", lease="a", outcome="release", what="")
+    for lease, told in (
+        ("b", {"outcome": "untouched"}),
+        ("c", {"outcome": "let_go"}),
+        ("d", {"outcome": "untouched"}),
+    ):
+        assert slots.ask(lease)["answer"] == "use"
+        slots.tell("release", lease=lease, what="", **told)
+    before = _at_work(store_url)
+    assert slots.ask("e")["answer"] == "use"
+    slots.tell("withdraw", waiter="e", lease="e")
+    assert _at_work(store_url) == before > 0
+
+
+def test_nothing_is_at_work_after_a_lease_that_sent_nothing(store_url: str) -> None:
+    """The slot of a session that nothing was sent in can be closed, and be free, at once."""
+    slots = Slots(store_url)
+    slots.tell("opened", generation=_sent(slots), lease="a", lease_ms=15_000, **OPENED)
+    slots.tell("release", lease="a", outcome="release", what="")
+    slots.ask("b")
+    slots.tell("release", lease="b", outcome="untouched", what="")
+    assert _at_work(store_url) == 0
+
+
+def test_who_waits_looks_when_a_lease_ends(store_url: str) -> None:
+    """One who waits is told in how long a lease ends that nobody renews, and not to look before a second is over."""
+    slots = Slots(store_url)
+    slots.tell("opened", generation=_sent(slots), lease="a", lease_ms=300, **OPENED)
+    told = slots.ask("b")
+    assert told["answer"] == "wait"
+    assert told["left"] <= 300
+
+
+def test_a_sign_in_of_a_living_worker_is_waited_for(store_url: str) -> None:
+    """A heartbeat keeps the slot of a sign-in that was sent, however slow the ERP; without one its worker is dead."""
+    slots = Slots(store_url)
+    generation = slots.ask("a")["generation"]
+    slots.tell(
+        "step", name="send", by="", generation=generation, lease_ms=1, send_ms=5_000, unknown_ms=3_600_000
+    )
+    store = redis.Redis.from_url(store_url, decode_responses=True)
+    until = float(str(store.hget("acuworker:{default}:slot:1", "until")))
+    held = [{"slot": 1, "generation": generation, "lease": "a"}]
+    slots.tell("beat", held=held, at_work=[], lease_ms=15_000)
+    assert float(str(store.hget("acuworker:{default}:slot:1", "until"))) >= until + 14_000
+
+
+def _sent(slots: Slots) -> int:
+    """The generation of a sign-in that was sent."""
+    generation = int(slots.ask("a")["generation"])
+    assert slots.send(generation)
+    return generation
+
+
+def _at_work(store_url: str) -> float:
+    """Until when a request may be at work in the slot's session, by the store's clock."""
+    return float(
+        str(redis.Redis.from_url(store_url, decode_responses=True).hget("acuworker:{default}:slot:1", "busy"))
+    )
+
+
 def test_answer_that_never_came_is_withdrawn(store_url: str) -> None:
     """An intent or a loan that nobody heard of is free again at once."""
     slots = Slots(store_url)

@@ -18,6 +18,7 @@ from worker.erp.signin import Grant
 from worker.erp.wire import Answer, Request, Wire
 from worker.errors import (
     AnswerMalformed,
+    ExchangeTimeout,
     LoginEnded,
     LoginLimit,
     LoginNeeded,
@@ -347,3 +348,12 @@ def test_a_cookie_sign_in_names_its_branch(sandbox: Sandbox) -> None:
     with closing(floor.wire):
         assert floor.read(floor.sign_in(), branch="MYSTORE").status == 200
         assert floor.read(floor.sign_in(), branch="ELSEWHERE").status == 500
+
+
+@pytest.mark.parametrize("change", [{}, {"sign_in": "cookie"}], ids=["password", "cookie"])
+def test_a_sign_in_is_sent_in_time_or_never(sandbox: Sandbox, change: dict[str, Any]) -> None:
+    """Where the time to send it has passed nothing of a sign-in reaches the ERP, however long it may still take."""
+    floor = Floor(sandbox, **change)
+    with closing(floor.wire), pytest.raises(ExchangeTimeout):
+        signin.sign_in(floor.wire, floor.endpoints, Deadline(10), Deadline(0))
+    assert sandbox.tally()["sign_ins"] == 0

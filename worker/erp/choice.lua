@@ -57,8 +57,7 @@ local function look()
     self.limit = allowed()
     self.left, self.long, self.held = 0, 0, 0
     for slot, row in ipairs(self.rows) do
-        local idle = row.state == 'open' and row.lease == ''
-        if slot <= self.limit and (idle or row.state == 'free' or (row.state == 'closing' and row['until'] <= now)) then
+        if slot <= self.limit and (is_idle(row) or row.state == 'free' or is_left_over(row)) then
             self.left = self.left + 1
         end
         if row.long == 1 then self.long = self.long + 1 end
@@ -94,8 +93,7 @@ function Look:idle(connection)
     local found = {}
     for slot = 1, self.limit do
         local row = self.rows[slot]
-        if row.state == 'open' and row.lease == '' and not self.taken[slot] and
-            (row.connection == connection) then found[#found + 1] = row end
+        if is_idle(row) and not self.taken[slot] and row.connection == connection then found[#found + 1] = row end
     end
     return found
 end
@@ -140,9 +138,8 @@ function Look:best(waiter)
     end
     for slot = 1, self.limit do
         local row = self.rows[slot]
-        local left_over = row.state == 'closing' and row['until'] <= now
         local can, for_it = closable(known, row)
-        if left_over and can and not self.taken[slot] then return row, 'close', for_it end
+        if is_left_over(row) and can and not self.taken[slot] then return row, 'close', for_it end
     end
     if bar and (bar.answer ~= 'full' or bar.of == 'user') then return nil end
     for slot = 1, self.limit do
@@ -152,7 +149,7 @@ function Look:best(waiter)
     end
     for slot = 1, self.limit do
         local row = self.rows[slot]
-        local others = row.state == 'open' and row.lease == '' and row.connection ~= waiter.connection
+        local others = is_idle(row) and row.connection ~= waiter.connection
         local can, for_it = closable(known, row)
         if others and can and not self.taken[slot] and self:may_change(row) then return row, 'close', for_it end
     end

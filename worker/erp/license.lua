@@ -21,6 +21,10 @@ local function settled(slot)
     return row
 end
 
+-- A session that nobody uses, and one that somebody began to close and did not.
+local function is_idle(row) return row.state == 'open' and row.lease == '' end
+local function is_left_over(row) return row.state == 'closing' and row['until'] <= now end
+
 -- Why nothing is to be begun on a connection, if so: an operator has paused it, or its ERP restarts.
 local function halted(name, connection)
     local paused = redis.call('HGET', prefix .. 'paused', name)

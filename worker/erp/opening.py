@@ -69,6 +69,14 @@ class Opening:
     old: Grant | None = None
 
 
+def full(member: Member, error: LoginLimit) -> dict[str, Any]:
+    """What the store is told of a login limit that was met: whose it is, and for how long nobody tries again."""
+    by_user = isinstance(error, UserLoginLimit)
+    pause = USER_LIMIT_SECONDS if by_user else LOGIN_LIMIT_SECONDS
+    whose = {"of": "user" if by_user else "license", "connection": member.mark}
+    return whose | {"message": error.message, "pause_ms": ms(pause)}
+
+
 def away(member: Member, error: ErpRestarting) -> dict[str, Any]:
     """What the store is told of an ERP in whose place something else answers."""
     connection = member.connection
@@ -227,14 +235,7 @@ class Opener:
                 }
                 self._member.outbox.tell("refuse", **whose, **refused)
             case LoginLimit():
-                by_user = isinstance(error, UserLoginLimit)
-                pause = USER_LIMIT_SECONDS if by_user else LOGIN_LIMIT_SECONDS
-                limit = {
-                    "of": "user" if by_user else "license",
-                    "message": error.message,
-                    "pause_ms": ms(pause),
-                }
-                self._member.outbox.tell("full", **whose, **limit)
+                self._member.outbox.tell("full", **full(self._member, error))
             case ErpRestarting():
                 self._member.outbox.tell("away", **away(self._member, error))
             case LoginEnded() if opening.login:

@@ -152,12 +152,15 @@ function operations.log_in()
     return id
 end
 
-function operations.log_out()
+-- Forgets a login; what it lived on.
+local function forget_login()
     local chain = redis.call('HGET', prefix .. 'logins:' .. args.connection, args.login)
     redis.call('HDEL', prefix .. 'logins:' .. args.connection, args.login)
     redis.call('HDEL', prefix .. 'logged_in:' .. args.connection, args.login)
     return chain
 end
+
+function operations.log_out() return forget_login() end
 
 -- For people: each login of a connection, its age, and whether a session lives on it.
 function operations.logins()
@@ -175,10 +178,8 @@ end
 
 -- The ERP has ended a login: it is of no use any more, if this is still what it lived on.
 function operations.login_ended()
-    local logins = prefix .. 'logins:' .. args.connection
-    if redis.call('HGET', logins, args.login) == args.chain then
-        redis.call('HDEL', logins, args.login)
-        redis.call('HDEL', prefix .. 'logged_in:' .. args.connection, args.login)
+    if redis.call('HGET', prefix .. 'logins:' .. args.connection, args.login) == args.chain then
+        forget_login()
         redis.call('SET', prefix .. 'login_over:' .. args.connection, now)
     end
     return true
@@ -268,11 +269,9 @@ function operations.idle()
     local held_by_jobs = args.idle_ms == 0 and is_at_work(args.connection)
     for _, row in ipairs(slots()) do
         if row.connection == args.connection then
-            local unused = row.state == 'open' and row.lease == ''
             local superfluous = row.slot > limit or hurried
             local idle = not waited_for and not held_by_jobs and row.used + args.idle_ms <= now and row.busy <= now
-            local left_over = row.state == 'closing' and row['until'] <= now
-            if (unused and (superfluous or idle)) or left_over then
+            if (is_idle(row) and (superfluous or idle)) or is_left_over(row) then
                 local answer = close(row)
                 -- One whose token is dead cannot be closed; the next may be.
                 if answer.answer == 'close' then return answer end
@@ -385,9 +384,8 @@ end
 -- An operator has a session of a connection closed that is lent to nobody.
 function operations.sign_out()
     local row = settled(args.slot)
-    local unused = row.state == 'open' and row.lease == '' or row.state == 'closing' and row['until'] <= now
     local known = row.connection == args.connection and row.generation == args.generation
-    return unused and known and close(row) or {answer = 'wait'}
+    return (is_idle(row) or is_left_over(row)) and known and close(row) or {answer = 'wait'}
 end
 
 -- An operator has made room at the ERP: what was met as a limit may be gone.

@@ -27,7 +27,7 @@ from worker.erp.closing import Closer
 from worker.erp.deadline import Deadline
 from worker.erp.license import LimitsInForce, sessions_script
 from worker.erp.membership import CLOSE_SECONDS, LEASE_SECONDS, LEAVE_SECONDS, PRESENCE_SECONDS, Member
-from worker.erp.opening import LOGIN_LIMIT_SECONDS, Opener, Opening, away
+from worker.erp.opening import Opener, Opening, away, full
 from worker.erp.signin import Grant
 from worker.erp.store import ms
 from worker.errors import (
@@ -129,10 +129,7 @@ class SessionPool:
     def lost(self, lease: Lease, error: WorkerError) -> None:
         """Say that the ERP did not take the lease's session: close it, once for its generation."""
         if isinstance(error, LoginLimit):
-            by_user = isinstance(error, UserLoginLimit)
-            told = {"of": "user" if by_user else "license", "connection": self.member.mark}
-            pause = ms(error.seconds if by_user else LOGIN_LIMIT_SECONDS)
-            self.member.script("full", message=error.message, pause_ms=pause, **told)
+            self.member.script("full", **full(self.member, error))
         answer = self.member.script("lost", slot=lease.slot, lease=lease.id, **self._closing)
         if answer["answer"] == "close":
             self._close(answer)

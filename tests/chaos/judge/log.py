@@ -60,29 +60,29 @@ def in_windows(ascending: Iterable[int], begin: int, end: int, width: int) -> li
 
 def peak_in_flight(events: Sequence[Line], requests: Iterable[Line]) -> int:
     """How many of these requests had come and were not yet answered, at most."""
-    meant = {arrival["request"] for arrival in requests}
-    flying: set[int] = set()
-    peak = 0
-    for event in events:
-        if event["kind"] == "arrival" and event["request"] in meant:
-            flying.add(event["request"])
-        elif event["kind"] == "end":
-            flying.discard(event["request"])
-        peak = max(peak, len(flying))
-    return peak
+    return _most_at_once(events, requests, ("arrival", "end"), "request")
 
 
 def peak_sessions(events: Sequence[Line], opened_by: Test = everybody) -> int:
     """How many sessions were open at once, at most, of those that such requests opened."""
-    meant = {event["request"] for event in events if event["kind"] == "arrival" and opened_by(event)}
-    open_: set[int] = set()
+    requests = [event for event in events if event["kind"] == "arrival" and opened_by(event)]
+    return _most_at_once(events, requests, ("session_open", "session_close"), "session")
+
+
+def _most_at_once(
+    events: Iterable[Line], requests: Iterable[Line], bounds: tuple[str, str], name: str
+) -> int:
+    """How many things were there at once, at most, that these requests began, by kinds of events."""
+    meant = {arrival["request"] for arrival in requests}
+    begin, end = bounds
+    there: set[int] = set()
     peak = 0
     for event in events:
-        if event["kind"] == "session_open" and event["request"] in meant:
-            open_.add(event["session"])
-        elif event["kind"] == "session_close":
-            open_.discard(event["session"])
-        peak = max(peak, len(open_))
+        if event["kind"] == begin and event["request"] in meant:
+            there.add(event[name])
+        elif event["kind"] == end:
+            there.discard(event[name])
+        peak = max(peak, len(there))
     return peak
 
 

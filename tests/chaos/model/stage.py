@@ -11,7 +11,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -217,11 +217,7 @@ def staged(sandbox: Sandbox, store_url: str, events: Path) -> Iterator[Stage]:
             "httpx.HTTPTransport": partial(httpx.HTTPTransport, verify=trusted),
             "worker.erp.wire.Wire.send": send,
         }
-        patches = [patch(name, value) for name, value in replaced.items()]
-        for each in patches:
-            each.start()
-        try:
+        with ExitStack() as patches:
+            for name, value in replaced.items():
+                patches.enter_context(patch(name, value))
             yield stage
-        finally:
-            for each in patches:
-                each.stop()
