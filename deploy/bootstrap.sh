@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes .venv with the pinned, hashed requirements and this checkout installed in it; does nothing when it is
-# up to date. Where a Debian package is missing and we may not install it, it says the one line to run.
+# up to date. Where a Debian package is missing and we may not install it, it says the one line to run. Programs that it
+# is given the names of are installed too, each from the package of that name.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -34,6 +35,10 @@ apt_install() {
         $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qqy --no-install-recommends "$@"
     } >/dev/null || fail "apt-get failed; run: sudo apt-get install -y $*"
 }
+
+for program in "$@"; do
+    command -v "$program" >/dev/null || apt_install "$program"
+done
 
 wanted=$({ pwd; cat requirements-dev.txt pyproject.toml; } | cksum)
 if is_ready; then exit 0; fi

@@ -151,6 +151,10 @@ class Installation:
         told = environment if pipe is None else environment | {PARENT_FD: str(pipe)}
         return Worker(self._start([*command, *options], log, pipe, **told), log)
 
+    def start(self, *words: str, **environment: str) -> subprocess.Popen[bytes]:
+        """Start a command of ours; what it says goes to a file."""
+        return self._start([_BINARIES / "acuworker", *words], self._file(words[0]), None, **environment)
+
     def _file(self, name: str) -> Path:
         self._files += 1
         return self.directory / f"{name}-{self._files}.log"

@@ -16,10 +16,11 @@ from worker import embedded
 
 @contextmanager
 def start_store() -> Iterator[str]:
-    """Run a Valkey without persistence; yields its URL for redis-py."""
+    """Run a Valkey; yields its URL for redis-py."""
     with TemporaryDirectory(prefix="acu", dir="/tmp") as directory:
         socket = Path(directory) / "s"
-        command = [embedded.server(), "--port", "0", "--unixsocket", socket, "--dir", directory, "--save", ""]
+        kept = ["--save", "", "--appendonly", "yes", "--appendfsync", "no"]
+        command = [embedded.server(), "--port", "0", "--unixsocket", socket, "--dir", directory, *kept]
         process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL)
         try:
             url = f"unix://{socket}"

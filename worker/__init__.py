@@ -12,8 +12,8 @@ Read it in this order, each file standing only on those before it:
 5. ``runner`` (one delivery of a job), ``tasks`` (the one task), ``bootsteps`` (the life cycle inside a Celery
    worker), ``celery`` (the app), ``storage`` (the one way to open the store).
 6. ``client``, ``results`` and ``cli``: how jobs get in and results get out.
-7. ``supervisor`` and ``embedded``, ``connect`` and ``login``, ``doctor``, ``fleet`` and ``status``, ``operate``: what
-   else an operator runs, by the ``commands``.
+7. ``supervisor`` and ``embedded``, ``connect`` and ``login``, ``doctor``, ``fleet`` and ``status``, ``jobs``,
+   ``operate``, ``metrics`` and ``flowerbed``: what else an operator runs, by the ``commands``.
 
 This module imports nothing, so that a producer that wants only ``worker.client`` pays for nothing else.
 """

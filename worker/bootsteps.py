@@ -11,12 +11,14 @@ import signal
 import threading
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import structlog
-from celery import bootsteps
+from celery import bootsteps, signals
 
 from worker.blobs import BlobStore
+from worker.doorbell import Doorbell
 from worker.erp.gateway import Gateway
 from worker.errors import Misconfigured, StoreUnavailable
 from worker.job import Lane
@@ -26,6 +28,7 @@ from worker.registry import Registry
 from worker.runner import Runner
 from worker.settings import PARENT_FD, Settings
 from worker.storage import open_store
+from worker.sweeper import Sweeper
 from worker.tasks import Retrieve
 
 log = structlog.get_logger(__name__)
@@ -36,6 +39,7 @@ POOLS = frozenset({"celery.concurrency.thread", "celery.concurrency.solo"})
 SESSION_BEAT_SECONDS = 1.0
 JOB_BEAT_SECONDS = 5.0
 SETTINGS_BEAT_SECONDS = 2.0
+SWEEP_SECONDS = 2.0
 
 
 class ErpStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
@@ -45,6 +49,7 @@ class ErpStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no t
         super().__init__(worker, **options)
         self._gateway: Gateway | None = None
         self._presence: Presence | None = None
+        self._runner: Runner | None = None
         self._heartbeats: tuple[Heartbeat, ...] = ()
 
     def include(self, worker: Any) -> bool:
@@ -72,25 +77,33 @@ class ErpStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no t
         gateway = Gateway(settings, store, owner)
         jobs = JobStore(store)
         presence = Presence(jobs, owner, lanes_of(worker.app.amqp.queues.consume_from))
+        doorbell = Doorbell(worker.app, settings.broker)
         runner = Runner(
             owner=owner,
             gateway=gateway,
             registry=Registry.load(),
             jobs=jobs,
             publisher=Publisher(BlobStore(settings.blob_directory)),
+            ring=doorbell.ring,
+            slice_seconds=settings.slice_seconds,
         )
-        worker.app.register_task(Retrieve(runner))
-        self._gateway, self._presence = gateway, presence
+        worker.app.register_task(Retrieve(runner, partial(tell_watchers, worker)))
+        self._revoked = lambda request, **_: runner.revoke(str(request.id))
+        signals.task_revoked.connect(self._revoked)
+        self._gateway, self._presence, self._runner = gateway, presence, runner
         presence.begin()
         self._heartbeats = (
             Heartbeat("presence", JOB_BEAT_SECONDS, presence.tell),
             Heartbeat("sessions", SESSION_BEAT_SECONDS, gateway.beat),
             Heartbeat("jobs", JOB_BEAT_SECONDS, runner.beat),
+            Heartbeat("sweeper", SWEEP_SECONDS, Sweeper(jobs, doorbell, gateway.bars).sweep),
             Heartbeat("settings", SETTINGS_BEAT_SECONDS, Reload(settings, gateway).look),
         )
 
     def close(self, worker: Any) -> None:
         """Shutdown begins: no job makes another request, and each goes back to its queue."""
+        if self._runner:
+            self._runner.stop()
         if self._gateway:
             self._gateway.stop()
 
@@ -104,6 +117,15 @@ class ErpStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no t
             self._gateway.close()
 
     terminate = stop
+
+
+def tell_watchers(worker: Any, kind: str, **fields: object) -> None:
+    """Send an event by the connection that the worker's own go by; while there is none, nobody is told."""
+    events = getattr(worker.consumer, "event_dispatcher", None)
+    # Whoever only watches must not stand in the way of a job.
+    with suppress(Exception):
+        if events and events.enabled:
+            events.send(kind, **fields)
 
 
 class Reload:

@@ -13,6 +13,7 @@ from worker import telemetry
 
 app = Celery("acumatica-worker")
 app.config_from_object("celeryconfig")
-app.steps["worker"].add("worker.bootsteps:ErpStep")
+app.steps["worker"].update(("worker.bootsteps:ErpStep", "worker.watchdog:Watchdog"))
+app.steps["consumer"].add("worker.consumer:Lasting")
 celeryd_init.connect(telemetry.on_worker_init)
 setup_logging.connect(telemetry.on_setup_logging)

@@ -25,8 +25,9 @@ from worker import results, telemetry
 from worker.client import Client, where
 from worker.commands import COMMANDS
 from worker.errors import WorkerError
-from worker.job import Job, Lane, Manifest, Result, Values
-from worker.jobstore import JobState, State
+from worker.job import Job, Lane, Values
+from worker.jobstate import JobState, State
+from worker.result import Manifest, Result
 from worker.settings import Settings
 
 LOOK_SECONDS = 0.25
@@ -81,15 +82,32 @@ def main() -> None:
 
 
 @main.command()
-def up() -> None:
+@click.option(
+    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes for each lane."
+)
+@click.option(
+    "--flower", is_flag=True, help="Show the tasks by Flower on this machine: read-only, by a password."
+)
+@click.option("--flower-port", type=click.IntRange(1, 65535), default=5555, show_default=True)
+@click.option(
+    "--metrics", type=click.IntRange(1, 65535), metavar="PORT", help="Serve figures for Prometheus there."
+)
+def up(workers: int, flower: bool, flower_port: int, metrics: int | None) -> None:
     """Run the workers. A private store is started too, unless another is set.
+
+    Flower's user is acuworker; its password is that of ACUWORKER_FLOWER_PASSWORD, or is made and printed.
 
     \b
     acuworker up
+    acuworker up --workers 3
+    acuworker up --flower --metrics 9540
     """
-    from worker import supervisor
+    from worker import flowerbed, supervisor
+    from worker import metrics as figures
 
-    sys.exit(supervisor.up(Settings.load()))
+    beside = [flowerbed.beside(flower_port)] if flower else []
+    beside += [figures.beside(metrics)] if metrics else []
+    sys.exit(supervisor.up(Settings.load(), workers, beside))
 
 
 @main.command()

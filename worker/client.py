@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-
-import redis
-from kombu.exceptions import OperationalError
-from kombu.pools import producers
+from typing import Any
 
 from worker.celery import app
+from worker.doorbell import Doorbell
 from worker.erp import query as filters
 from worker.errors import JobUnfinished, JobUnknown, StoreUnavailable
-from worker.job import TASK, Job, Lane, Result
-from worker.jobstore import JobState, JobStore
+from worker.job import Job, Lane
+from worker.jobstate import Bell, JobState, State
+from worker.jobstore import JobStore
+from worker.result import Result
 from worker.settings import Settings
 from worker.storage import COMMAND_SECONDS, open_store
 
@@ -42,38 +42,67 @@ class Client:
 
     def __init__(self, settings: Settings) -> None:
         self._jobs = JobStore(open_store(settings, COMMAND_SECONDS))
-        self._broker = app.connection_for_write(settings.broker)
+        self._doorbell = Doorbell(app, settings.broker)
 
     def submit(self, job: Job) -> str:
-        """Put the job on the queue of its lane, and return its id.
+        """Put the job on the queue of its lane, and return its id: that of an earlier one with its idempotency key.
 
-        Raises FilterInvalid, ParameterInvalid or StoreUnavailable: then it is not queued.
+        Raises FilterInvalid, ParameterInvalid, JobInvalid or StoreUnavailable: then it is not queued.
         """
         if job.filter is not None:
             filters.bind(job.filter, job.params)
         job_id = str(uuid.uuid4())
         settled = job.in_lane(Lane.INTERACTIVE)
         with saying_the_way_out():
-            self._jobs.accept(job_id, settled)
+            standing = self._jobs.accept(job_id, settled)
+            if standing != job_id:
+                return standing
+            lane = settled.lane or Lane.INTERACTIVE
             try:
-                self._send(job_id, settled)
-            except (OperationalError, redis.RedisError, OSError) as error:
+                self._doorbell.ring(Bell(job_id=job_id, body=settled.wire(), lane=lane, turn=0))
+            except StoreUnavailable:
                 self._jobs.withdraw(job_id)
-                raise StoreUnavailable(f"the broker does not answer ({type(error).__name__})") from None
+                raise
         return job_id
 
-    def _send(self, job_id: str, job: Job) -> None:
-        message = app.amqp.create_task_message(job_id, TASK, args=(job.wire(),))
-        queue = (job.lane or Lane.INTERACTIVE).queue
-        with producers[self._broker].acquire(block=True) as producer:
-            app.amqp.send_task_message(producer, TASK, message, queue=queue)
+    def cancel(self, job_id: str) -> State:
+        """End a job, or have its worker end it at its next page: its state then. Raises JobUnknown."""
+        return self._changed(job_id, self._jobs.cancel)
+
+    def retry(self, job_id: str) -> State:
+        """Begin anew a job that has failed, died or been cancelled: its state then. Raises JobUnknown."""
+        return self._changed(job_id, self._jobs.retry)
+
+    def _changed(self, job_id: str, change: Callable[[str], tuple[State | None, Bell | None]]) -> State:
+        with saying_the_way_out():
+            state, bell = change(job_id)
+            if bell:
+                self._doorbell.ring(bell)
+        if state is None:
+            raise _unknown(job_id)
+        return state
+
+    def jobs(self, states: Iterable[State]) -> Iterator[JobState]:
+        """Jobs in these states, the latest first."""
+        with saying_the_way_out():
+            yield from self._jobs.latest(states)
+
+    def body(self, job_id: str) -> Mapping[str, Any] | None:
+        """What the job asks; None where it was refused before it was kept."""
+        with saying_the_way_out():
+            return self._jobs.body(job_id)
+
+    def known(self, job_ids: Sequence[str]) -> frozenset[str]:
+        """Those of these jobs that are known."""
+        with saying_the_way_out():
+            return self._jobs.known(job_ids)
 
     def state(self, job_id: str) -> JobState:
         """What is known of the job. Raises JobUnknown."""
         with saying_the_way_out():
             state = self._jobs.get(job_id)
         if state is None:
-            raise JobUnknown(f"there is no job {job_id}, or it ended over a week ago", "job_id")
+            raise _unknown(job_id)
         return state
 
     def result(self, job_id: str, timeout: float = 0.0) -> Result:
@@ -95,6 +124,10 @@ class Client:
                 f"the job {job_id} is done, and its result was kept for a day: submit it again", "job_id"
             )
         return result
+
+
+def _unknown(job_id: str) -> JobUnknown:
+    return JobUnknown(f"there is no job {job_id}, or it ended over a week ago", "job_id")
 
 
 def where(state: JobState) -> str:

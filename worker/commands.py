@@ -12,6 +12,8 @@ import click
 from rich.console import Console
 
 from worker.erp.license import read_changes
+from worker.job import Lane
+from worker.jobstate import State
 
 
 @click.command()
@@ -35,6 +37,26 @@ def status(watch: bool, as_json: bool) -> None:
     if watch:
         fleet.watch(console)
     sys.exit(fleet.show(console, as_json=as_json))
+
+
+@click.command()
+@click.option(
+    "--live", "only_live", is_flag=True, help="Only whether they live; ask neither store nor broker."
+)
+def health(only_live: bool) -> None:
+    """Say in a line whether this machine's workers are well. For probes: exit with 0, or with 1 if not.
+
+    Without --live also whether the store and the broker answer, and the fleet knows these workers.
+
+    \b
+    acuworker health
+    acuworker health --live
+    """
+    from worker import health as probe
+
+    verdict = probe.probe(only_live)
+    click.echo(verdict.line)
+    sys.exit(0 if verdict.is_well else 1)
 
 
 @click.command()
@@ -193,4 +215,118 @@ def sessions_release(license_name: str, slot: int, yes: bool) -> None:
     operate.release(license_name, slot, agreed=yes)
 
 
-COMMANDS = (status, doctor, pause, resume, license, sessions)
+@click.group()
+def jobs() -> None:
+    """Look at jobs, those under way among them; begin them anew, or end them."""
+
+
+@jobs.command("list")
+@click.option(
+    "--state", "states", multiple=True, type=click.Choice([str(state) for state in State]), help="Only these."
+)
+@click.option("--connection", metavar="NAME", help="Only those of this connection.")
+@click.option("--lane", type=click.Choice([str(lane) for lane in Lane]), help="Only those of this lane.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def jobs_list(
+    states: tuple[str, ...], connection: str | None, lane: str | None, limit: int, as_json: bool
+) -> None:
+    """Show jobs, the latest to come into its state first: where, how far, how long, and what they wait for.
+
+    \b
+    acuworker jobs list --state waiting --state dead
+    acuworker jobs list --lane bulk --json | jq -r .[].job_id
+    """
+    from worker import jobs as looking
+
+    only = Lane(lane) if lane else None
+    looking.show_list([State(state) for state in states], connection, only, limit, as_json=as_json)
+
+
+@jobs.command("show")
+@click.argument("job_id", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def jobs_show(job_id: str, as_json: bool) -> None:
+    """Show all that is known of the job ID, what it asks, and what to do about its error.
+
+    \b
+    acuworker jobs show 0f9d2c7e-4a51-4b0e-9f60-1c2d3e4f5a6b
+    """
+    from worker import jobs as looking
+
+    looking.show_one(job_id, as_json=as_json)
+
+
+@jobs.command("retry")
+@click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
+def jobs_retry(job_ids: tuple[str, ...]) -> None:
+    """Begin jobs anew that have failed, died or been cancelled, under the same ID; their time begins anew too.
+
+    \b
+    acuworker jobs retry 0f9d2c7e-4a51-4b0e-9f60-1c2d3e4f5a6b
+    """
+    from worker import jobs as changing
+
+    sys.exit(0 if changing.retry(job_ids) else 1)
+
+
+@jobs.command("cancel")
+@click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
+def jobs_cancel(job_ids: tuple[str, ...]) -> None:
+    """End jobs: one that waits at once, one that runs after the page that is under way.
+
+    \b
+    acuworker jobs cancel 0f9d2c7e-4a51-4b0e-9f60-1c2d3e4f5a6b
+    """
+    from worker import jobs as changing
+
+    sys.exit(0 if changing.cancel(job_ids) else 1)
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Say what would go, and remove nothing.")
+@click.option("--yes", is_flag=True, help="Also where the store knows no job at all.")
+def gc(dry_run: bool, yes: bool) -> None:
+    """Remove the blobs of jobs that ended over a week ago, and attached files that no job can name.
+
+    Results in the store end by themselves, a day after their job. Run it once a day.
+
+    \b
+    acuworker gc --dry-run
+    """
+    from worker import jobs as cleaning
+
+    cleaning.gc(Console(stderr=True), dry_run=dry_run, agreed=yes)
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(1, 65535), required=True, help="Where to listen.")
+def metrics(port: int) -> None:
+    """Serve the fleet's figures at http://127.0.0.1:PORT/metrics, for Prometheus, until SIGTERM.
+
+    \b
+    acuworker metrics --port 9540
+    """
+    from worker import metrics as serving
+
+    serving.serve(port)
+
+
+@click.command()
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=5555, show_default=True, help="Where to listen."
+)
+def flower(port: int) -> None:
+    """Show the fleet's tasks by Flower at http://127.0.0.1:PORT, read-only, until SIGTERM.
+
+    Its user is acuworker, its password that of ACUWORKER_FLOWER_PASSWORD.
+
+    \b
+    acuworker flower --port 5555
+    """
+    from worker import flowerbed
+
+    flowerbed.serve(port)
+
+
+COMMANDS = (status, health, doctor, pause, resume, license, sessions, jobs, gc, metrics, flower)

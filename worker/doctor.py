@@ -18,13 +18,13 @@ from typing import Any
 from uuid import uuid4
 
 import redis
-from kombu.connection import Connection as Broker
-from kombu.exceptions import OperationalError
 from rich.console import Console
 from rich.text import Text
 
-from worker import connect, embedded
+from worker import connect
 from worker.bootsteps import Heartbeat
+from worker.celery import app
+from worker.doorbell import Doorbell
 from worker.erp import signin
 from worker.erp.caller import Caller
 from worker.erp.client import Erp
@@ -52,7 +52,7 @@ from worker.fleet import licenses_of
 from worker.job import Lane, Query
 from worker.settings import Connection, Settings, connections_path
 from worker.status import span
-from worker.storage import COMMAND_SECONDS, TIMEOUT_SECONDS, open_store
+from worker.storage import COMMAND_SECONDS, open_store, require_safe
 
 DISCOVERY_SECONDS = 30.0
 TRY_SECONDS = 60.0
@@ -85,7 +85,7 @@ class Findings:
             self.all_well = False
             self._print(what, "FAILED", "bold red", error.line)
             raise
-        self._print(what, "ok", "green", "; ".join(said))
+        self._print(what, "ok", "green", "; ".join(filter(None, said)))
 
     def skip(self, what: str, why: str) -> None:
         """Say that a check is not made."""
@@ -110,6 +110,7 @@ def examine(names: Sequence[str], entities: Sequence[str], console: Console) -> 
         except WorkerError:
             _without_sign_in(findings, connections)
             raise
+        _broker(findings, settings)
         if store is None:
             _alone(findings, connections, entities)
         else:
@@ -162,8 +163,7 @@ def _store(findings: Findings, settings: Settings) -> redis.Redis | None:
         try:
             say(f"version {store.info('server')['redis_version']}")
             require_lasting(store.info("persistence"))
-            for hint in embedded.check(store):
-                say(hint)
+            say(require_safe(store))
         except (redis.RedisError, OSError) as error:
             store.close()
             rests = isinstance(error, redis.ConnectionError) and not isinstance(error, redis.BusyLoadingError)
@@ -172,8 +172,6 @@ def _store(findings: Findings, settings: Settings) -> redis.Redis | None:
             say(f"does not run ({error}); acuworker up starts it")
             return None
         settings.cipher()  # who works with a store has its key
-        if settings.broker_url:
-            _require_broker(settings.broker)
         return store
 
 
@@ -186,12 +184,11 @@ def require_lasting(persistence: Mapping[str, Any]) -> None:
             )
 
 
-def _require_broker(url: str) -> None:
-    try:
-        with Broker(url, connect_timeout=TIMEOUT_SECONDS) as broker:
-            broker.ensure_connection(max_retries=1)
-    except (OperationalError, OSError):
-        raise StoreUnavailable("the broker does not answer: see ACUWORKER_BROKER_URL") from None
+def _broker(findings: Findings, settings: Settings) -> None:
+    """The broker, where it is not the store."""
+    if settings.broker_url:
+        with suppress(WorkerError), findings.of("broker") as say:
+            say(Doorbell(app, settings.broker).look())
 
 
 def _limits(

@@ -18,7 +18,6 @@ from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any
 
 import redis
 from cryptography.fernet import Fernet
@@ -241,24 +240,6 @@ def make_key(settings: Settings) -> None:
         return
     except OSError as error:
         raise Misconfigured(f"{path} cannot be written: {error.strerror}", "store_keys") from None
-
-
-def check(store: redis.Redis) -> list[str]:
-    """What is wrong with a store's settings, a hint each; none for one that forgets nothing.
-
-    Raises redis.RedisError where the store does not answer.
-    """
-    persistence: dict[str, Any] = store.info("persistence")
-    memory: dict[str, Any] = store.info("memory")
-    policy = memory.get("maxmemory_policy", "noeviction")
-    hints = []
-    if not persistence.get("aof_enabled"):
-        hints.append("the store forgets jobs when it is killed: set appendonly yes")
-    if policy != "noeviction":
-        hints.append(
-            f"the store may throw jobs away when its memory is full ({policy}): set maxmemory-policy noeviction"
-        )
-    return hints
 
 
 def _within(seconds: float, condition: Callable[[], bool]) -> bool:

@@ -24,6 +24,7 @@
     │   ├── LoginNeeded          nobody has signed this connection in yet, or its refresh chain has ended
     │   ├── ConnectionPaused     an operator has paused the connection
     │   ├── ErpAway              the ERP restarts: its connection pauses by itself
+    │   ├── WorkerTooOld         the job needs a plugin, or a version, that this worker does not have
     │   └── LoginLimit           every API session of the license is taken
     │       └── UserLoginLimit   the ERP user's own limit of API sessions is reached
     ├── TryAgain                 try again: it may well work the next time
@@ -38,6 +39,9 @@
     │   ├── SessionsBusy         no session could be had just now
     │   ├── StoreUnavailable     the store or the broker does not answer
     │   └── BlobsUnavailable     the blob directory cannot be written
+    │       └── StageLost        what another attempt had staged is gone; the job begins anew
+    ├── JobCancelled             nothing: somebody has cancelled the job
+    ├── JobDead                  look at the workers: one after the other ended at this job without a word
     ├── HandlerFailed            mend the handler: it raised something that is not in this tree
     ├── LoginEnded               the refresh token is dead: only another login begins a new chain
     ├── Stopping                 the worker is shutting down: the job goes back to the queue
@@ -66,6 +70,9 @@ class WorkerError(Exception):
 
     def __str__(self) -> str:
         return f"{self.field}: {self.message}" if self.field else self.message
+
+    def __repr__(self) -> str:
+        return f"{self.code}: {self.line}"
 
     @property
     def line(self) -> str:
@@ -188,6 +195,13 @@ class ErpAway(Waiting):
     state = "waiting_for_erp"
 
 
+class WorkerTooOld(Waiting):
+    """The job needs an entity's plugin, or a version of the job's form, that this worker does not have."""
+
+    state = "waiting_for_worker"
+    usual_seconds = 60.0
+
+
 class LoginLimit(Waiting):
     """Every API session that the license allows is taken."""
 
@@ -263,6 +277,18 @@ class BlobsUnavailable(TryAgain):
     """The blob directory cannot be written; asking the ERP again would not mend it."""
 
     attempts = 1
+
+
+class StageLost(BlobsUnavailable):
+    """What another attempt had staged is not there any more."""
+
+
+class JobCancelled(WorkerError):
+    """Somebody has cancelled the job."""
+
+
+class JobDead(WorkerError):
+    """Workers ended at the job without a word, one after the other, with no page between."""
 
 
 class HandlerFailed(WorkerError):

@@ -8,24 +8,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 
 import redis
-from kombu.connection import Connection as Broker
-from kombu.exceptions import OperationalError
 
 from worker.celery import app
 from worker.client import saying_the_way_out
+from worker.doorbell import Doorbell
 from worker.erp.budget import Budget, BudgetView
 from worker.erp.license import LimitsInForce
 from worker.erp.logins import Login, Logins
 from worker.erp.overview import LicenseView, Overview, Waiter
 from worker.erp.slots import State as SlotState
-from worker.errors import LoginLimit, StoreUnavailable, WorkerError
+from worker.errors import LoginLimit, WorkerError
 from worker.job import Lane
-from worker.jobstore import JobStore, Present, Standing, State
+from worker.jobstate import Present, Standing, State
+from worker.jobstore import JobStore
 from worker.settings import License, Settings
 from worker.storage import COMMAND_SECONDS, open_store
 
@@ -63,6 +62,11 @@ class Fleet:
     minutes: Mapping[str, BudgetView]
     logins: Mapping[str, Sequence[Login]]
 
+    @property
+    def oldest(self) -> float | None:
+        """For how many seconds the job has not got on that has waited longest; None where none waits."""
+        return max((work.longest for work in self.work if work.longest is not None), default=None)
+
     def serving(self, lane: Lane) -> Sequence[Present]:
         """The workers that take jobs of a lane."""
         return [worker for worker in self.workers if lane in worker.lanes]
@@ -91,13 +95,13 @@ class Verdict:
 
 def look(settings: Settings) -> Fleet:
     """The fleet as it is now."""
-    with saying_the_way_out(), _answering_broker(), open_store(settings, COMMAND_SECONDS) as store:
+    with saying_the_way_out(), open_store(settings, COMMAND_SECONDS) as store:
         jobs = JobStore(store)
         licenses = [Overview(store, settings, filed).look() for filed in licenses_of(settings)]
         waiters = [waiter for license_ in licenses for waiter in license_.waiters]
         return Fleet(
             workers=jobs.workers(),
-            queued=_queued(),
+            queued=_queued(settings),
             jobs=jobs.counts(),
             work=work_of(jobs.standing(), waiters, settings.connections),
             licenses=licenses,
@@ -121,25 +125,9 @@ def _logins(settings: Settings, store: redis.Redis) -> dict[str, list[Login]]:
     return {connection.name: Logins(store, settings, connection).list() for connection in signed_in}
 
 
-@contextmanager
-def _answering_broker() -> Iterator[None]:
-    try:
-        yield
-    except (redis.RedisError, OperationalError, OSError) as error:
-        raise StoreUnavailable(f"the broker does not answer ({type(error).__name__})") from None
-
-
-def _queued() -> dict[Lane, int]:
-    with app.connection_for_read() as broker:
-        return {lane: _length(broker, lane.queue) for lane in Lane}
-
-
-def _length(broker: Broker, queue: str) -> int:
-    try:
-        return int(broker.channel().queue_declare(queue=queue, passive=True).message_count)
-    except broker.channel_errors:
-        # Redis has no queue that is empty.
-        return 0
+def _queued(settings: Settings) -> dict[Lane, int]:
+    lengths = Doorbell(app, settings.broker).lengths([lane.queue for lane in Lane])
+    return {lane: lengths[lane.queue] for lane in Lane}
 
 
 def work_of(
@@ -178,7 +166,13 @@ def judge(fleet: Fleet) -> Verdict:
 
 
 def _warnings(fleet: Fleet) -> list[str]:
-    return [*_unserved(fleet), *in_the_way(fleet), *_unsure(fleet), *_ending(fleet)]
+    return [*_unserved(fleet), *_dead(fleet), *in_the_way(fleet), *_unsure(fleet), *_ending(fleet)]
+
+
+def _dead(fleet: Fleet) -> Iterator[str]:
+    if dead := fleet.jobs.get(State.DEAD, 0):
+        jobs = "job is" if dead == 1 else "jobs are"
+        yield f"{dead:,} {jobs} dead, as workers ended at it again and again: acuworker jobs list --state dead"
 
 
 def in_the_way(fleet: Fleet) -> list[str]:

@@ -1,4 +1,4 @@
-"""What travels: the job that is asked, the query that goes to the ERP, pages on their way back, the result.
+"""What travels inwards: the job that is asked, the query that goes to the ERP, pages on their way back.
 
 All of it is frozen but ``Spent``, which counts. A job comes from a stranger, so ``Job.parse`` refuses whatever it
 does not know, with an error that names the field and says what is allowed.
@@ -23,14 +23,19 @@ from pydantic import (
     model_validator,
 )
 
-from worker.errors import JobInvalid, JobRefused, KeysInvalid, ParameterInvalid
+from worker.errors import JobInvalid, JobRefused, KeysInvalid, ParameterInvalid, WorkerTooOld
 from worker.params import Params
 
 Record = dict[str, Any]
 """One record as the ERP sent it: ``{"OrderNbr": {"value": "000001"}, …}``, its numbers as ``Decimal``."""
 
 TASK = "acumatica.retrieve"
+DEAD_LETTERS = "acumatica.dead"
+"""The queue of messages that RabbitMQ has given out too often."""
 """The Celery task that takes a job."""
+
+FORM = 1
+"""The version of a job's form that is known here; fields that are added make a new one."""
 
 MAX_PAGE_SIZE = 5000
 MAX_DEADLINE_SECONDS = 30 * 86_400
@@ -161,6 +166,14 @@ class Job(BaseModel):
         le=MAX_DEADLINE_SECONDS,
         description="Give up after so long; absent: 60 interactive, 86400 bulk.",
     )
+    idempotency_key: str | None = Field(
+        None,
+        pattern=r"^[!-~]{1,128}$",
+        description="A name for what is asked: a second job with it is the first one, or is refused if it asks else.",
+    )
+    form: int = Field(
+        FORM, ge=1, description="The version of this form; a worker leaves a newer one to newer workers."
+    )
 
     @model_validator(mode="after")
     def _one_way_to_name_records(self) -> Job:
@@ -174,10 +187,16 @@ class Job(BaseModel):
     def parse(cls, body: object) -> Job:
         """The job in a message's body (a JSON object).
 
-        Raises JobInvalid, KeysInvalid or ParameterInvalid, naming the field and what is allowed.
+        Raises JobInvalid, KeysInvalid or ParameterInvalid, naming the field and what is allowed; WorkerTooOld for
+        a newer form than is known here.
         """
         if not isinstance(body, dict):
             raise JobInvalid('a job is a JSON object such as {"entity": "SalesOrder"}', "job")
+        form = body.get("form", FORM)
+        if isinstance(form, int) and form > FORM:
+            raise WorkerTooOld(
+                f"the job is of form {form}, and this worker knows {FORM}: start newer workers", "form"
+            )
         for name, value in body.items():
             if not _is_json(value):
                 raise JobInvalid(_NOT_JSON, str(name)[:64])
@@ -200,6 +219,37 @@ class Job(BaseModel):
         return self.deadline_seconds or (self.lane or Lane.INTERACTIVE).deadline_seconds
 
 
+@dataclass(frozen=True)
+class NewerJob:
+    """A job of a newer form than is known here, for a newer worker: what every form says of it, and its body."""
+
+    body: Mapping[str, Any]
+    lane: Lane | None
+    error: WorkerTooOld
+    idempotency_key: str | None = None
+
+    @property
+    def entity(self) -> str:
+        """The entity that it asks for."""
+        return str(self.body.get("entity"))[:128]
+
+    @property
+    def connection(self) -> str:
+        """The connection that it names."""
+        return str(self.body.get("connection", "default"))[:64]
+
+    @property
+    def allowed_seconds(self) -> int:
+        """How long the job may take in all, in seconds."""
+        seconds = self.body.get("deadline_seconds")
+        usual = (self.lane or Lane.INTERACTIVE).deadline_seconds
+        return seconds if isinstance(seconds, int) and 0 < seconds <= MAX_DEADLINE_SECONDS else usual
+
+    def wire(self) -> dict[str, Any]:
+        """The job as it came."""
+        return dict(self.body)
+
+
 _NOT_JSON = "cannot be written as JSON text, which has no NaN, no Infinity and no half of a surrogate pair"
 
 _ALLOWED: Mapping[str, str] = {
@@ -217,6 +267,8 @@ _ALLOWED: Mapping[str, str] = {
     "attachments": "must be true or false",
     "lane": f"must be {' or '.join(Lane)}",
     "values": f"must be {' or '.join(Values)}",
+    "idempotency_key": "must be 1 to 128 printable ASCII characters without blanks",
+    "form": f"must be a whole number from 1 up; this worker knows {FORM}",
     "deadline_seconds": f"must be a whole number of seconds from 1 to {MAX_DEADLINE_SECONDS}",
 }
 """What each field may be, for whoever has sent something else."""
@@ -244,10 +296,19 @@ def _refusal(error: ValidationError) -> JobRefused:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Cursor:
+    """Where a retrieval goes on: by which strategy, after how many rows; ``over`` says that nothing is left."""
+
+    strategy: str
+    passed: int
+    over: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Query:
     """What one GET asks of the ERP: a list (``filter``), or one record (``keys``).
 
-    ``filter`` is text that has been parsed and bound, never a job's own.
+    ``filter`` is text that has been parsed and bound, never a job's own; ``after`` is where a list goes on.
     """
 
     entity: str
@@ -260,6 +321,7 @@ class Query:
     page_size: int | None = None
     limit: int | None = None
     attachments: bool = False
+    after: Cursor | None = None
 
 
 class Sink(Protocol):
@@ -281,82 +343,12 @@ class Attachment:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """Records and the cursor after them, which is the number of rows passed so far: what a strategy yields."""
+    """Records and the cursor after them: what a strategy yields."""
 
     records: Sequence[Record]
-    cursor: int
-    strategy: str
+    cursor: Cursor
     attachments: Sequence[Attachment] = ()
     notes: tuple[str, ...] = ()
-
-
-class Blob(BaseModel):
-    """Bytes in the blob store, and how to be sure of them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    url: str = Field(description="Where they are: file:///…")
-    size: int = Field(description="In bytes.")
-    sha256: str = Field(description="Of all the bytes, in lower-case hexadecimal.")
-    records: int | None = Field(None, description="Lines of NDJSON in it; absent for a file.")
-
-
-class File(Blob):
-    """An attached file; its name is only a name, never part of the path."""
-
-    name: str = Field(description="As the ERP has it, without the record's name before it.")
-    record_id: str = Field(description="The id of the record that it is attached to.")
-    file_id: str = Field(description="Its id in the ERP.")
-
-
-class Manifest(BaseModel):
-    """What a large result consists of; it is written last, and what it names is complete."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", title="acumatica.retrieve manifest")
-
-    job_id: str
-    records: tuple[Blob, ...] = Field(description="NDJSON parts, in order.")
-    files: tuple[Blob, ...] = Field(
-        description="NDJSON parts, in order; each line describes one attached file."
-    )
-
-
-class Cost(BaseModel):
-    """What a job cost."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    requests: int = Field(0, description="Requests made to the ERP for it, sign-ins among them.")
-    seconds: float = Field(0.0, description="From its first delivery to a worker to its end.")
-    waits: Mapping[str, float] = Field(
-        default_factory=dict,
-        description="Seconds waited: for a session, for the license's minute, to try again.",
-    )
-
-
-class Result(BaseModel):
-    """What a job comes to: its counts and cost, and the records inline or a manifest of blobs."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", title="acumatica.retrieve result")
-
-    job_id: str
-    connection: str
-    entity: str
-    count: int = Field(description="Records.")
-    file_count: int = Field(0, description="Attached files.")
-    pages: int = 0
-    strategy: str = Field(description="The way they were retrieved: one, batches, by_key.")
-    notes: tuple[str, ...] = Field(
-        (), description="What the caller should know, such as a list that had to go by key."
-    )
-    cost: Cost
-    records: str | None = Field(
-        None, description="The records as NDJSON, one JSON object a line; absent with a manifest."
-    )
-    files: tuple[File, ...] | None = Field(None, description="The attached files; absent with a manifest.")
-    manifest: Blob | None = Field(
-        None, description="The manifest of a result over 64 KiB: JSON that names its parts."
-    )
 
 
 @dataclass

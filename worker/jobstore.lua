@@ -1,19 +1,28 @@
--- The job store. ARGV[1] is the operation. KEYS are a job's row, the prefix of the sets of job ids, and the key of the
--- job's result; for renew they are rows. Times are seconds of the store's clock. What an attempt writes
--- counts only while it is the latest and its job is running: then 1 is returned, else 0, and nothing has changed.
-local row, index, result = KEYS[1], KEYS[2], KEYS[3]
-local operation, id = ARGV[1], ARGV[2]
-
+-- The job store. KEYS[1] is what its keys begin with; ARGV[1] the operation, ARGV[2] its arguments as JSON. Times are
+-- seconds of the store's clock. What an attempt writes counts only while it is the latest and its job is running: else
+-- false is returned, and nothing has changed.
+--
+-- job:ID, a row for each job; result:ID; key:NAME, the job that bears an idempotency key. jobs:STATE, the ids in a state.
+-- jobs:due, when the sweeper is to look at a job that runs or waits; jobs:unheard:LANE, from when on a message should
+-- have come of a job that is accepted, or has ended without anybody having been told.
+local prefix, operation, args = KEYS[1], ARGV[1], cjson.decode(ARGV[2])
+local index, due = prefix .. 'jobs:', prefix .. 'jobs:due'
+local ENDED = {done = true, failed = true, cancelled = true, dead = true}
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
 
-local function stamp(at)
-    return string.format('%.6f', at)
+-- The job that is spoken of.
+local id, row
+local function speak_of(job)
+    id, row = job, prefix .. 'job:' .. job
 end
 
-local function get(field)
-    return redis.call('HGET', row, field)
-end
+local function stamp(at) return string.format('%.6f', at) end
+local function get(field) return redis.call('HGET', row, field) or nil end
+local function number(field) return tonumber(get(field) or '0') end
+local function lane() return (get('place') or ''):match('^[^|]*') end
+
+local function unheard() return index .. 'unheard:' .. lane() end
 
 -- Where a job stands that has not ended: its state, what it waits for, its lane and its connection; with each stand
 -- the jobs that stand so, and since when they have not got on.
@@ -26,176 +35,350 @@ local function leave_stand()
 end
 
 local function take_stand(state, reason)
-    local place = get('place')
-    if not place then return end
     redis.call('HSETNX', row, 'idle_since', stamp(now))
-    local stand = state .. '|' .. reason .. '|' .. place
+    local stand = state .. '|' .. reason .. '|' .. get('place')
     redis.call('ZADD', index .. 'at:' .. stand, get('idle_since'), id)
     redis.call('SADD', index .. 'stands', stand)
     redis.call('HSET', row, 'stand', stand)
 end
 
-local function enter(state, reason)
+-- ``at`` is when the sweeper is to look at it.
+local function enter(state, at, reason)
     local old = get('state')
     if old then redis.call('ZREM', index .. old, id) end
     redis.call('HSET', row, 'state', state)
     redis.call('ZADD', index .. state, now, id)
     leave_stand()
-    if state ~= 'done' and state ~= 'failed' then take_stand(state, reason or '') end
+    redis.call('ZREM', due, id)
+    if not get('place') then return end
+    redis.call('ZREM', unheard(), id)
+    if state == 'running' or state == 'waiting' then
+        redis.call('ZADD', due, at, id)
+    else
+        redis.call('ZADD', unheard(), now + args.grace, id)
+        redis.call('HSET', row, 'rings', 0)
+    end
+    if not ENDED[state] then take_stand(state, reason or '') end
 end
 
-local function is_latest(key, attempt)
-    local known = redis.call('HMGET', key, 'state', 'attempt')
-    return known[1] == 'running' and known[2] == attempt
-end
+local function stop_waiting() redis.call('HDEL', row, 'waiting_for', 'waiting_state', 'waiting_since') end
+local function stop_running() redis.call('HDEL', row, 'lease_until', 'owner') end
 
-local function stop_waiting()
-    redis.call('HDEL', row, 'waiting_for', 'waiting_state', 'waiting_since')
-end
-
-local function close(state, kept)
+local function close(state)
     stop_waiting()
-    redis.call('HDEL', row, 'lease_until', 'owner', 'idle_since')
+    stop_running()
+    redis.call('HDEL', row, 'idle_since', 'checkpoint', 'cancel')
     redis.call('HSET', row, 'finished_at', stamp(now))
     enter(state)
-    redis.call('EXPIRE', row, kept)
-    redis.call('ZREMRANGEBYSCORE', index .. state, '-inf', now - kept)
+    redis.call('EXPIRE', row, args.kept)
+    redis.call('ZREMRANGEBYSCORE', index .. state, '-inf', now - args.kept)
 end
 
-local function accept(job, allowed, place)
-    if redis.call('EXISTS', row) == 1 then return 0 end
-    redis.call('HSET', row, 'job', job, 'place', place, 'attempt', 0, 'turn', 0,
-        'accepted_at', stamp(now), 'deadline_at', stamp(now + allowed))
+local function fail(state, text)
+    redis.call('HSET', row, 'error', text)
+    close(state)
+end
+
+local function bell()
+    return {id = id, job = get('job'), lane = lane(), turn = number('turn')}
+end
+
+-- The job is to be begun again, by another message than those before; what it waited for stays known until then.
+local function again()
+    stop_running()
+    redis.call('HINCRBY', row, 'turn', 1)
     enter('accepted')
-    return 1
+end
+
+-- An attempt has ended without a word. Too many in a row, and the job is dead.
+local function crashed()
+    if redis.call('HINCRBY', row, 'crashes', 1) < args.crashes then return again() end
+    fail('dead', args.dead)
+end
+
+-- The job of an idempotency key, if that is another than this one; and whether it asks the same.
+local function namesake()
+    if not args.key then return nil end
+    local holder = redis.call('GET', prefix .. 'key:' .. args.key)
+    if not holder or holder == id then return nil end
+    local digest = redis.call('HGET', prefix .. 'job:' .. holder, 'digest')
+    return digest and {same_as = holder, differs = digest ~= args.digest} or nil
+end
+
+local function write_down()
+    redis.call('HSET', row, 'job', args.job, 'entity', args.entity, 'place', args.place, 'attempt', 0, 'turn', 0,
+        'accepted_at', stamp(now), 'deadline_at', stamp(now + args.allowed), 'allowed', args.allowed)
+    enter('accepted')
+end
+
+local function claim_key()
+    if not args.key then return end
+    redis.call('HSET', row, 'key', args.key, 'digest', args.digest)
+    redis.call('SET', prefix .. 'key:' .. args.key, id, 'EX', math.ceil(args.allowed + args.kept))
+end
+
+local operations = {}
+
+function operations.accept()
+    if redis.call('EXISTS', row) == 1 then return {accepted = false} end
+    local other = namesake()
+    if other then return other end
+    write_down()
+    claim_key()
+    return {accepted = true}
+end
+
+-- A message that came without a row; where another job asks the same, it follows that one.
+local function arrive()
+    local other = namesake()
+    if other and other.differs then return other end
+    write_down()
+    if other then redis.call('HSET', row, 'same_as', other.same_as) else claim_key() end
+    return nil
 end
 
 -- Takes back the row of a job for which no message could be sent.
-local function withdraw()
-    if get('state') ~= 'accepted' or get('attempt') ~= '0' then return 0 end
+function operations.withdraw()
+    if get('state') ~= 'accepted' or number('attempt') > 0 then return false end
     redis.call('ZREM', index .. 'accepted', id)
+    redis.call('ZREM', unheard(), id)
+    if get('key') then redis.call('DEL', prefix .. 'key:' .. get('key')) end
     leave_stand()
-    return redis.call('DEL', row)
+    return redis.call('DEL', row) == 1
 end
 
-local function begin(owner, turn, lease)
-    local state = get('state')
-    if state == 'done' or state == 'failed' then
-        return {'ended', redis.call('GET', result), get('error')}
+local function ended()
+    return {kind = 'ended', result = redis.call('GET', prefix .. 'result:' .. id) or nil, error = get('error')}
+end
+
+-- A job whose last attempt ended without a word may have killed its process, and those that ran beside it are under
+-- the same suspicion. So a process runs one such job at a time, and an innocent one is not beside the culprit twice.
+local function is_beside_another()
+    local key = prefix .. 'suspect:' .. args.owner
+    local other = redis.call('GET', key)
+    if other and other ~= id then
+        local its = redis.call('HMGET', prefix .. 'job:' .. other, 'state', 'crashes')
+        if its[1] == 'running' and tonumber(its[2] or '0') > 0 then return true end
     end
-    if turn < tonumber(get('turn')) then return {'overtaken'} end
-    local held = tonumber(get('lease_until') or '0') - now
-    if state == 'running' and held > 0 then return {'elsewhere', tostring(held)} end
+    redis.call('SET', key, id, 'EX', args.result_kept)
+    return false
+end
+
+local function stand_back()
+    redis.call('HSET', row, 'waiting_state', 'waiting', 'waiting_for', args.suspect)
+    redis.call('HSETNX', row, 'waiting_since', stamp(now))
+    redis.call('HINCRBY', row, 'turn', 1)
+    enter('waiting', math.min(now + 1, number('deadline_at')), 'waiting')
+    return {kind = 'dropped'}
+end
+
+function operations.begin()
+    local other = redis.call('EXISTS', row) == 0 and arrive()
+    if other then return {kind = 'other', same_as = other.same_as, differs = true} end
+    local is_old = args.turn < number('turn')
+    if ENDED[get('state')] then
+        -- An old message that comes back late tells nobody anything new: to Celery the job would end twice.
+        if is_old and not redis.call('ZSCORE', unheard(), id) then return {kind = 'dropped'} end
+        return ended()
+    end
+    if is_old then return {kind = 'dropped'} end
+    if get('state') == 'running' then
+        if number('lease_until') > now then return {kind = 'dropped'} end
+        crashed()
+        if ENDED[get('state')] then return ended() end
+    end
+    if get('cancel') then
+        fail('cancelled', args.cancelled)
+        return ended()
+    end
+    if number('crashes') > 0 and number('deadline_at') > now and is_beside_another() then return stand_back() end
     local since = get('waiting_since')
-    local before = redis.call('HMGET', row, 'waiting_state', 'waiting_for', 'spent')
+    local told = {kind = 'attempt', waited = since and now - tonumber(since), waiting_state = get('waiting_state'),
+        waiting_for = get('waiting_for'), spent = get('spent'), checkpoint = get('checkpoint'),
+        same_as = get('same_as')}
     stop_waiting()
     redis.call('HSETNX', row, 'started_at', stamp(now))
-    redis.call('HSET', row, 'owner', owner, 'lease_until', stamp(now + lease))
-    enter('running')
-    return {
-        'attempt', redis.call('HINCRBY', row, 'attempt', 1),
-        stamp(tonumber(get('deadline_at')) - now), stamp(now - tonumber(get('started_at'))),
-        since and stamp(now - tonumber(since)), before[1], before[2], before[3],
-    }
+    redis.call('HSET', row, 'owner', args.owner, 'lease_until', stamp(now + args.lease))
+    enter('running', now + args.lease)
+    told.attempt, told.turn = redis.call('HINCRBY', row, 'attempt', 1), number('turn')
+    told.remaining, told.elapsed = number('deadline_at') - now, now - number('started_at')
+    return told
 end
 
-local function renew(lease, first)
-    for i, key in ipairs(KEYS) do
-        if is_latest(key, ARGV[first + i - 1]) then
-            redis.call('HSET', key, 'lease_until', stamp(now + lease))
+local function is_latest(attempt)
+    return get('state') == 'running' and number('attempt') == attempt
+end
+
+-- The attempts that live, and those of them whose jobs are to be cancelled.
+function operations.renew()
+    local cancelled = {}
+    for _, held in ipairs(args.held) do
+        speak_of(held.id)
+        if is_latest(held.attempt) then
+            redis.call('HSET', row, 'lease_until', stamp(now + args.lease))
+            redis.call('ZADD', due, now + args.lease, id)
+            if get('cancel') then cancelled[#cancelled + 1] = id end
         end
     end
+    return {cancelled = cancelled}
 end
 
-local function put_off(turn, spent, state, reason)
-    redis.call('HSET', row, 'turn', turn, 'spent', spent,
-        'waiting_state', state, 'waiting_for', reason, 'waiting_since', stamp(now))
-    redis.call('HDEL', row, 'lease_until', 'owner')
-    enter('waiting', state)
-    return 1
+-- What only the latest attempt may do.
+local writes = {}
+
+function writes.checkpoint()
+    redis.call('HSET', row, 'checkpoint', args.checkpoint, 'pages', args.pages, 'records', args.records,
+        'crashes', 0)
+    redis.call('HDEL', row, 'idle_since')
+    return {cancelled = get('cancel') ~= nil}
 end
 
-local function release(spent)
-    redis.call('HSET', row, 'spent', spent)
-    redis.call('HDEL', row, 'lease_until', 'owner')
+function writes.put_off()
+    redis.call('HSET', row, 'spent', args.spent, 'waiting_state', args.state, 'waiting_for', args.reason,
+        'waiting_since', stamp(now))
+    redis.call('HINCRBY', row, 'turn', 1)
+    stop_running()
+    enter('waiting', get('cancel') and now or math.min(now + args.seconds, number('deadline_at')), args.state)
+    return true
+end
+
+-- The slice is over; ``turn`` is that of the message that goes on with the job.
+function writes.continue()
+    redis.call('HSET', row, 'spent', args.spent)
+    redis.call('HINCRBY', row, 'slices', 1)
+    again()
+    return {turn = number('turn')}
+end
+
+-- The message goes back to its queue, and the job with it.
+function writes.release()
+    redis.call('HSET', row, 'spent', args.spent)
+    stop_running()
     enter('accepted')
-    return 1
+    return true
 end
 
-local function finish(text, pages, records, kept, result_kept)
-    redis.call('SET', result, text, 'EX', result_kept)
-    redis.call('HSET', row, 'pages', pages, 'records', records)
-    close('done', kept)
-    return 1
+function writes.finish()
+    redis.call('SET', prefix .. 'result:' .. id, args.result, 'EX', args.result_kept)
+    redis.call('HSET', row, 'pages', args.pages, 'records', args.records)
+    close('done')
+    return true
 end
 
-local function fail(text, kept)
-    redis.call('HSET', row, 'error', text)
-    close('failed', kept)
-    return 1
+function writes.fail()
+    fail(args.state, args.error)
+    return true
 end
 
 -- Notes the end of a job that was refused before it had a row.
-local function refuse(text, kept)
-    if redis.call('EXISTS', row) == 1 then return 0 end
+function operations.refuse()
+    if redis.call('EXISTS', row) == 1 then return false end
     redis.call('HSET', row, 'attempt', 0, 'turn', 0, 'accepted_at', stamp(now))
-    return fail(text, kept)
+    fail('failed', args.error)
+    return true
 end
 
-local function progress(pages, records)
-    redis.call('HSET', row, 'pages', pages, 'records', records)
-    redis.call('HDEL', row, 'idle_since')
-    return 1
+-- Whoever sent the job has been told how it ended.
+function operations.told()
+    return ENDED[get('state')] and redis.call('ZREM', unheard(), id) == 1
+end
+
+-- Somebody wants the job no more: one that runs is told so; another has ended, and whoever sent it is to be told.
+function operations.cancel()
+    local state = get('state')
+    if not state then return {state = 'unknown'} end
+    if ENDED[state] then return {state = state} end
+    if state == 'running' and number('lease_until') > now then
+        redis.call('HSET', row, 'cancel', 1)
+        return {state = state}
+    end
+    redis.call('HINCRBY', row, 'turn', 1)
+    fail('cancelled', args.cancelled)
+    return {state = 'cancelled', bell = bell()}
+end
+
+-- A job that has ended without a result is begun anew, from its last checkpoint's beginning.
+function operations.retry()
+    local state = get('state')
+    if not state then return {state = 'unknown'} end
+    if not ENDED[state] or state == 'done' or not get('job') then return {state = state} end
+    redis.call('HDEL', row, 'error', 'finished_at', 'spent', 'started_at')
+    redis.call('PERSIST', row)
+    redis.call('HSET', row, 'crashes', 0, 'deadline_at', stamp(now + number('allowed')))
+    again()
+    return {state = 'accepted', bell = bell()}
+end
+
+-- Jobs that nobody sees to any more, and those whose time has come: a message is to be sent for each. Of jobs that are
+-- accepted, those of lanes whose queue is ``empty``: their message is lost, or in the hands of a worker that is busy.
+function operations.sweep()
+    local bells = {}
+    for _, found in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, args.most)) do
+        speak_of(found)
+        local state = get('state')
+        if state == 'running' then crashed() elseif state == 'waiting' then again() end
+        if state == 'running' or state == 'waiting' then
+            bells[#bells + 1] = bell()
+        else
+            redis.call('ZREM', due, found)
+        end
+    end
+    for _, empty in ipairs(args.empty) do
+        local key = index .. 'unheard:' .. empty
+        for _, found in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, args.most)) do
+            speak_of(found)
+            if get('job') then
+                local rings = redis.call('HINCRBY', row, 'rings', 1)
+                redis.call('ZADD', key, now + args.grace * 2 ^ math.min(rings, 6), found)
+                bells[#bells + 1] = bell()
+            else
+                redis.call('ZREM', key, found)
+            end
+        end
+    end
+    return {bells = bells}
+end
+
+-- What jobs of a connection waited for is there: they are due.
+function operations.hurry()
+    local hurried = 0
+    for _, each in ipairs({'interactive', 'bulk'}) do
+        local stand = index .. 'at:waiting|' .. args.state .. '|' .. each .. '|' .. args.connection
+        for _, found in ipairs(redis.call('ZRANGE', stand, 0, args.most - 1)) do
+            redis.call('ZADD', due, 'LT', now, found)
+            hurried = hurried + 1
+        end
+    end
+    return hurried
 end
 
 -- For people: each stand, how many jobs stand so, and of the one that has waited longest for how long and for what.
--- KEYS[1] is what rows begin with. Changes nothing.
-local function standing()
+function operations.standing()
     local list = {}
     for _, stand in ipairs(redis.call('SMEMBERS', index .. 'stands')) do
         local oldest = redis.call('ZRANGE', index .. 'at:' .. stand, 0, 0, 'WITHSCORES')
-        list[#list + 1] = {stand, redis.call('ZCARD', index .. 'at:' .. stand), stamp(now - oldest[2]),
-            redis.call('HGET', row .. oldest[1], 'waiting_for')}
+        list[#list + 1] = {stand = stand, count = redis.call('ZCARD', index .. 'at:' .. stand),
+            longest = now - oldest[2],
+            reason = redis.call('HGET', prefix .. 'job:' .. oldest[1], 'waiting_for') or nil}
     end
-    return list
+    return {standing = list}
 end
 
--- A worker says that it lives, and which lanes it serves. KEYS[1] is the set of those who do.
-local function present(worker, alive)
-    redis.call('ZREMRANGEBYSCORE', row, '-inf', now)
-    redis.call('ZADD', row, now + alive, worker)
-    redis.call('EXPIRE', row, alive)
+-- A worker says that it lives, and which lanes it serves.
+function operations.present()
+    local present = prefix .. 'workers'
+    redis.call('ZREMRANGEBYSCORE', present, '-inf', now)
+    redis.call('ZADD', present, now + args.alive, args.worker)
+    redis.call('EXPIRE', present, args.alive)
+    return true
 end
 
-if operation == 'accept' then
-    return accept(ARGV[3], tonumber(ARGV[4]), ARGV[5])
-elseif operation == 'withdraw' then
-    return withdraw()
-elseif operation == 'begin' then
-    accept(ARGV[3], tonumber(ARGV[4]), ARGV[5])
-    return begin(ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]))
-elseif operation == 'renew' then
-    return renew(tonumber(ARGV[2]), 3)
-elseif operation == 'refuse' then
-    return refuse(ARGV[3], tonumber(ARGV[4]))
-elseif operation == 'standing' then
-    return standing()
-elseif operation == 'present' then
-    return present(ARGV[3], tonumber(ARGV[4]))
-elseif operation == 'absent' then
-    return redis.call('ZREM', row, ARGV[3])
-elseif operation == 'workers' then
-    return redis.call('ZRANGEBYSCORE', row, '(' .. stamp(now), '+inf')
-elseif not is_latest(row, ARGV[3]) then
-    return 0
-elseif operation == 'progress' then
-    return progress(ARGV[4], ARGV[5])
-elseif operation == 'put_off' then
-    return put_off(ARGV[4], ARGV[5], ARGV[6], ARGV[7])
-elseif operation == 'release' then
-    return release(ARGV[4])
-elseif operation == 'finish' then
-    return finish(ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]))
-elseif operation == 'fail' then
-    return fail(ARGV[4], tonumber(ARGV[5]))
+function operations.absent() return redis.call('ZREM', prefix .. 'workers', args.worker) == 1 end
+
+function operations.workers()
+    return {workers = redis.call('ZRANGEBYSCORE', prefix .. 'workers', '(' .. stamp(now), '+inf')}
 end
+
+if args.id then speak_of(args.id) end
+if writes[operation] then return cjson.encode(is_latest(args.attempt) and writes[operation]()) end
+return cjson.encode(operations[operation]())

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from rich.filesize import decimal
 
 from worker.errors import BlobsUnavailable
-from worker.job import Blob, File, Manifest, Result
+from worker.result import Blob, File, Manifest, Result
 
 CHUNK_BYTES = 1024 * 1024
 FILES_SHOWN = 20

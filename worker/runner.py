@@ -1,16 +1,18 @@
 """One delivery of a job, from its parsed message to what becomes of it: an attempt, unless another one stands.
 
-A job that cannot go on now is put off until its deadline, and then fails saying what it waited for. Messages may come
-twice, or late; the job store says what each delivery is to do. Nothing here knows Celery.
+An attempt works on the job for a slice of time, and keeps a checkpoint after each page; a job that cannot go on now is
+put off until its deadline, and then fails saying what it waited for. Messages may come twice, or late; the job store
+says what each delivery is to do. Nothing here knows Celery.
 """
 
 from __future__ import annotations
 
 import contextlib
 import random
+import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
@@ -21,40 +23,48 @@ from worker.erp.deadline import Deadline
 from worker.errors import (
     BlobsUnavailable,
     DeadlineExceeded,
+    EntityUnknown,
     HandlerFailed,
+    JobCancelled,
     JobRefused,
+    JobUnknown,
     Stopping,
     StoreUnavailable,
     Waiting,
     WorkerError,
+    WorkerTooOld,
 )
 from worker.handler import Endpoint
-from worker.job import Cost, Job, Lane, Result, Spent
-from worker.jobstore import Attempt, Elsewhere, Ended, JobStore, Overtaken, Superseded
+from worker.job import Cursor, Job, Lane, NewerJob, Query
+from worker.jobstate import Attempt, Bell, Dropped, Ended, Superseded
+from worker.jobstore import JobStore
+from worker.result import Cost, Result
 
 if TYPE_CHECKING:
     from worker.erp.gateway import Gateway
-    from worker.publisher import Published, Publisher
+    from worker.publisher import Draft, Publisher
     from worker.registry import Registry
 
 log = structlog.get_logger(__name__)
 
-LONGEST_PAUSE = 15.0
-"""Seconds that a message may be put off: well under the broker's visibility timeout, after which one that a worker
-still holds is given to another too."""
-
 RETRY_PAUSE = 10.0
 """Seconds to leave a job when the store does not answer or the blob directory cannot be written."""
 
+SAME_PAUSE = 5.0
+"""Seconds after which to look again at the job that speaks for another."""
+
 PROGRESS_SECONDS = 1.0
+
+HUNG_SECONDS = 30.0
+"""An attempt that is at work so long after its job's deadline hangs: it is given up, as its thread cannot be."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
-    """One delivery of a job's message; ``turn`` counts how often the message was put off before."""
+    """One delivery of a job's message; ``turn`` is the message's place among those that spoke for the job."""
 
     job_id: str
-    job: Job
+    job: Job | NewerJob
     turn: int
 
 
@@ -73,11 +83,15 @@ class Failed:
 
 
 @dataclass(frozen=True)
-class Later:
-    """The message was sent again, to come in so many seconds; ``reason`` is what the job waits for, if it waits."""
+class Parked:
+    """The job waits, for this; the sweeper rings when it is due."""
 
-    seconds: float
-    reason: WorkerError | None = None
+    reason: WorkerError
+
+
+@dataclass(frozen=True)
+class Continued:
+    """The slice is over; another message goes on with the job."""
 
 
 @dataclass(frozen=True)
@@ -85,12 +99,7 @@ class HandedBack:
     """The message itself goes back to its queue, for another worker to take at once."""
 
 
-@dataclass(frozen=True)
-class Dropped:
-    """The message is of no use: another one speaks for its job."""
-
-
-Outcome = Done | Failed | Later | HandedBack | Dropped
+Outcome = Done | Failed | Parked | Continued | HandedBack | Dropped
 
 
 class Message(Protocol):
@@ -102,24 +111,31 @@ class Message(Protocol):
     def progress(self, pages: int, records: int) -> None:
         """Show how far it is."""
 
-    def again(self, seconds: float) -> None:
-        """Send the message again, to come in so many seconds. Raises StoreUnavailable."""
+    @property
+    def revoked(self) -> bool:
+        """Whether somebody has revoked it."""
 
 
 def pause_after(error: WorkerError) -> float | None:
     """Seconds to leave a job that ended its attempt with this error; None where the error is final."""
     match error:
         case Waiting():
-            return error.seconds
+            return error.seconds * random.uniform(1.0, 1.2)  # noqa: S311 spreads load, hides nothing
+        case EntityUnknown():
+            # A worker with that entity's plugin may come.
+            return WorkerTooOld.usual_seconds
         case StoreUnavailable() | BlobsUnavailable():
             return RETRY_PAUSE
     return None
 
 
-def until_next_try(pause: float, remaining: float) -> float:
-    """Seconds until the message is to come again: not past the job's deadline, and not all jobs at once."""
-    longest = min(pause * random.uniform(1.0, 1.2), LONGEST_PAUSE)  # noqa: S311 spreads load, hides nothing
-    return max(0.0, min(longest, remaining))
+class _Running:
+    """An attempt under way; ``cancelled`` once somebody wants the job no more."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self.attempt = attempt
+        self.cancelled = False
+        self.latest = Deadline(attempt.remaining + HUNG_SECONDS)
 
 
 class Runner:
@@ -133,17 +149,30 @@ class Runner:
         registry: Registry,
         jobs: JobStore,
         publisher: Publisher,
+        ring: Callable[[Bell], None],
+        slice_seconds: float,
     ) -> None:
+        """``ring`` sends a message, and may raise StoreUnavailable."""
         self._owner = owner
         self._gateway = gateway
         self._registry = registry
         self._jobs = jobs
         self._publisher = publisher
-        self._running: set[Attempt] = set()
+        self._ring = ring
+        self._slice_seconds = slice_seconds
+        self._running: set[_Running] = set()
+        self._stop = threading.Event()
 
     def beat(self) -> None:
-        """Say that the jobs running here live. Raises StoreUnavailable."""
-        self._jobs.renew(tuple(self._running))
+        """Say that the jobs running here live, and hear which are to be cancelled. Raises StoreUnavailable."""
+        running = [each for each in tuple(self._running) if each.latest.remaining() > 0]
+        cancelled = self._jobs.renew([each.attempt for each in running])
+        for each in running:
+            each.cancelled = each.cancelled or each.attempt.job_id in cancelled
+
+    def stop(self) -> None:
+        """End each attempt after the page that is under way."""
+        self._stop.set()
 
     def refuse(self, job_id: str, error: JobRefused) -> Failed:
         """End a job that was never begun."""
@@ -152,89 +181,145 @@ class Runner:
         log.warning("job", outcome="failed", code=error.code, error=str(error))
         return Failed(error)
 
+    def told(self, job_id: str) -> None:
+        """Note that whoever sent a job has been told how it ended; if the store is away, they are told again."""
+        with contextlib.suppress(StoreUnavailable):
+            self._jobs.told(job_id)
+
+    def revoke(self, job_id: str) -> None:
+        """Cancel a job whose message was revoked."""
+        with contextlib.suppress(StoreUnavailable):
+            self._jobs.cancel(job_id)
+
     def run(self, delivery: Delivery, message: Message) -> Outcome:
         """Do what is to be done about one delivery, and say what becomes of its message."""
         try:
             begun = self._jobs.begin(delivery.job_id, delivery.job, self._owner, delivery.turn)
-        except StoreUnavailable as error:
-            return _send_again(message, RETRY_PAUSE, error)
-        match begun:
-            case Attempt():
-                return self._attempt(delivery, begun, message)
-            case Elsewhere():
-                return _send_again(message, until_next_try(begun.seconds, LONGEST_PAUSE))
-            case Ended():
-                return _told_before(begun)
-            case Overtaken():
-                return Dropped()
+            match begun:
+                case Attempt():
+                    return self._attempt(delivery, begun, message)
+                case Ended():
+                    return _told_before(begun)
+                case Dropped():
+                    return begun
+        except JobRefused as error:
+            return self.refuse(delivery.job_id, error)
+        except StoreUnavailable:
+            # Nothing is known of the job, and nobody can be told: its message waits here.
+            self._stop.wait(RETRY_PAUSE)
+            return HandedBack()
+        except Superseded:
+            return Dropped()
 
     def _attempt(self, delivery: Delivery, attempt: Attempt, message: Message) -> Outcome:
         began = time.monotonic()
-        self._running.add(attempt)
+        running = _Running(attempt)
+        self._running.add(running)
         try:
-            outcome = self._end(delivery, attempt, message, began)
-        except Superseded:
-            outcome = Dropped()
-        except StoreUnavailable as error:
-            outcome = _send_again(message, RETRY_PAUSE, error)
+            outcome = self._end(delivery, running, message, began)
         finally:
-            self._running.discard(attempt)
-        _log(delivery.job, attempt, outcome, _cost(attempt.spent, attempt.elapsed + time.monotonic() - began))
+            self._running.discard(running)
+        _log(delivery.job, attempt, outcome, _cost(attempt, began))
         return outcome
 
-    def _end(self, delivery: Delivery, attempt: Attempt, message: Message, began: float) -> Outcome:
+    def _end(self, delivery: Delivery, running: _Running, message: Message, began: float) -> Outcome:
+        attempt = running.attempt
         message.started()
         try:
-            published = self._retrieve(delivery.job, attempt, message)
+            outcome = self._work(delivery.job, running, message, began)
         except Stopping:
             self._jobs.release(attempt, attempt.spent)
             return HandedBack()
         except WorkerError as error:
-            return self._end_badly(delivery, attempt, message, error)
-        cost = _cost(attempt.spent, attempt.elapsed + time.monotonic() - began)
-        result = published.result(attempt.job_id, delivery.job, cost)
-        self._jobs.finish(attempt, result)
-        return Done(result)
+            outcome = self._end_badly(attempt, error)
+        if isinstance(outcome, Continued):
+            turn = self._jobs.continue_(attempt, attempt.spent)
+            lane = delivery.job.lane or Lane.INTERACTIVE
+            bell = Bell(job_id=attempt.job_id, body=delivery.job.wire(), lane=lane, turn=turn)
+            with contextlib.suppress(StoreUnavailable):  # the sweeper rings then
+                self._ring(bell)
+        if isinstance(outcome, Done | Failed):
+            self._publisher.discard(attempt.job_id)
+        return outcome
 
-    def _end_badly(
-        self, delivery: Delivery, attempt: Attempt, message: Message, error: WorkerError
-    ) -> Outcome:
+    def _end_badly(self, attempt: Attempt, error: WorkerError) -> Outcome:
         pause = pause_after(error)
         if pause is None:
             self._jobs.finish(attempt, error)
             return Failed(error)
-        # Sent before it is written down: a worker that dies between the two leaves a message too many, not none.
-        outcome = _send_again(message, until_next_try(pause, attempt.remaining), error)
-        if isinstance(outcome, Later):
-            self._jobs.put_off(attempt, delivery.turn + 1, error, attempt.spent)
-        else:
-            self._jobs.release(attempt, attempt.spent)
-        return outcome
+        self._jobs.put_off(attempt, error, pause, attempt.spent)
+        return Parked(error)
 
-    def _retrieve(self, job: Job, attempt: Attempt, message: Message) -> Published:
+    def _follow(self, attempt: Attempt, other: str) -> Outcome:
+        """What the job that speaks for this one came to, once it has ended. Raises Waiting before that."""
+        state = self._jobs.get(other)
+        if state and not state.ended:
+            raise Waiting(f"the job {other} asks the same, and has not ended", "idempotency_key", SAME_PAUSE)
+        result = self._jobs.result(other)
+        if result is None:
+            raise (state and state.error) or JobUnknown(
+                f"the result of the job {other} is kept no more", "job_id"
+            )
+        self._jobs.finish(attempt, result)
+        return Done(result)
+
+    def _work(self, job: Job | NewerJob, running: _Running, message: Message, began: float) -> Outcome:
+        """Work on the job for a slice. Raises Superseded, and whatever ends the attempt."""
+        attempt = running.attempt
         if attempt.remaining <= 0:
             raise DeadlineExceeded(_missed(job, attempt.waited_for), "deadline_seconds")
+        if isinstance(job, NewerJob):
+            raise job.error
+        if attempt.same_as:
+            return self._follow(attempt, attempt.same_as)
+        with (
+            self._gateway.job(job.connection),
+            self._publisher.draft(attempt.job_id, job.values, attempt.checkpoint) as draft,
+        ):
+            if not self._draw(self._pages(job, attempt, draft), draft, running, message):
+                return Continued()
+            result = draft.publish().result(attempt.job_id, job, _cost(attempt, began))
+            self._jobs.finish(attempt, result)
+            return Done(result)
+
+    def _pages(self, job: Job, attempt: Attempt, draft: Draft) -> Iterable[Cursor]:
+        """Put the pages that are not in the draft yet there, one at a time, and tell the cursor after each.
+
+        Raises nothing that is not in our tree: what is no page is the handler's fault too.
+        """
         connection = self._gateway.connection(job.connection)
         handler = self._registry.handler_for(job.entity)
         try:
             bound = None if job.filter is None else filters.bind(job.filter, job.params)
-            query = handler.query(job, bound, Endpoint(connection.endpoint, connection.version))
-            progress = Progress(lambda pages, records: self._progress(attempt, message, pages, records))
-            with self._gateway.job(job.connection):
-                pages = handler.retrieve(self._gateway.erp(job.connection, _caller(job, attempt)), query)
-                return self._publisher.publish(attempt.job_id, job.values, pages, progress)
-        except (WorkerError, Superseded):
+            query: Query = handler.query(job, bound, Endpoint(connection.endpoint, connection.version))
+            erp = self._gateway.erp(job.connection, _caller(job, attempt))
+            for page in handler.retrieve(erp, replace(query, after=draft.after)):
+                draft.add(page)
+                yield page.cursor
+        except (WorkerError, Superseded, GeneratorExit):
             raise
-        except Exception as error:
+        except BaseException as error:
             name = f"{type(handler).__module__}.{type(handler).__qualname__}"
             log.exception("a handler failed", handler=name)
             raise HandlerFailed(f"the handler {name} raised {type(error).__name__}", "entity") from None
 
-    def _progress(self, attempt: Attempt, message: Message, pages: int, records: int) -> None:
-        # How far a job is can wait for the store; the job itself need not.
-        with contextlib.suppress(StoreUnavailable):
-            self._jobs.progress(attempt, pages, records)
-        message.progress(pages, records)
+    def _draw(self, pages: Iterable[Cursor], draft: Draft, running: _Running, message: Message) -> bool:
+        """Take in pages until there are none, or the slice is over; whether there are none."""
+        end = time.monotonic() + self._slice_seconds
+        progress = Progress(message.progress)
+        for cursor in pages:
+            kept = draft.checkpoint(cursor)
+            self._jobs.checkpoint(running.attempt, kept.text(), draft.pages, draft.records)
+            progress(draft.pages, draft.records)
+            if cursor.over:
+                return True
+            if running.cancelled or message.revoked:
+                raise JobCancelled("somebody cancelled it: acuworker jobs retry ID begins it anew")
+            if self._stop.is_set():
+                raise Stopping("the worker is shutting down")
+            if time.monotonic() >= end:
+                return False
+        return True
 
 
 def _caller(job: Job, attempt: Attempt) -> Caller:
@@ -261,14 +346,6 @@ class Progress:
             self._tell(pages, records)
 
 
-def _send_again(message: Message, seconds: float, reason: WorkerError | None = None) -> Later | HandedBack:
-    try:
-        message.again(seconds)
-    except StoreUnavailable:
-        return HandedBack()
-    return Later(seconds, reason)
-
-
 def _told_before(ended: Ended) -> Outcome:
     """The end that the job came to before: told again, as the first time may not have been heard."""
     if ended.error:
@@ -276,17 +353,18 @@ def _told_before(ended: Ended) -> Outcome:
     return Done(ended.result) if ended.result else Dropped()
 
 
-def _missed(job: Job, waited_for: str | None) -> str:
+def _missed(job: Job | NewerJob, waited_for: str | None) -> str:
     reason = f"while it waited: {waited_for}" if waited_for else "before a worker could begin it"
     return f"the {job.allowed_seconds} s that the job may take passed {reason}"
 
 
-def _cost(spent: Spent, seconds: float) -> Cost:
-    waits = {what: round(waited, 3) for what, waited in spent.waits.items()}
-    return Cost(requests=spent.requests, seconds=round(seconds, 3), waits=waits)
+def _cost(attempt: Attempt, began: float) -> Cost:
+    waits = {what: round(waited, 3) for what, waited in attempt.spent.waits.items()}
+    seconds = round(attempt.elapsed + time.monotonic() - began, 3)
+    return Cost(requests=attempt.spent.requests, seconds=seconds, waits=waits)
 
 
-def _log(job: Job, attempt: Attempt, outcome: Outcome, cost: Cost) -> None:
+def _log(job: Job | NewerJob, attempt: Attempt, outcome: Outcome, cost: Cost) -> None:
     """The one line that says how a job went; for a delivery that did not end its job, only at debug."""
     facts: dict[str, Any] = {
         "entity": job.entity,
@@ -301,7 +379,7 @@ def _log(job: Job, attempt: Attempt, outcome: Outcome, cost: Cost) -> None:
             log.info("job", outcome="done", **facts, **told)
         case Failed(error):
             log.warning("job", outcome="failed", code=error.code, error=str(error), **facts)
-        case Later(_, reason):
-            log.debug("job", outcome="put off", reason=str(reason), **facts)
+        case Parked(reason):
+            log.debug("job", outcome="parked", reason=str(reason), **facts)
         case _:
             log.debug("job", outcome=type(outcome).__name__, **facts)

@@ -45,7 +45,16 @@ SCHEMES = {
     "store_url": ("redis", "rediss", "unix"),
     "broker_url": ("redis", "rediss", "redis+socket", "amqp", "amqps"),
 }
-"""What a store and a broker may be. Celery's brokers in a directory or in SQL lose jobs when a worker is killed."""
+"""What a store and a broker may be."""
+
+UNSAFE = {
+    "filesystem": "a broker in a directory takes a message out before its job is done, so a killed worker loses it",
+    "sqla": "a broker in SQL never gives out again what a killed worker had taken",
+    "memory": "a broker in memory is within one process, and ends with it",
+}
+"""Celery's brokers that lose jobs, and how."""
+
+AMQP = frozenset({"amqp", "amqps"})
 
 SOCKET_PATH_LIMIT = 100
 """Bytes that a unix socket's path may have; the kernel takes 108, macOS 104."""
@@ -69,6 +78,9 @@ class Settings(BaseSettings):
     broker_url: SecretStr | None = Field(None, description="Celery's broker; absent: the store")
     store_keys: SecretStr | None = Field(None, description="Fernet keys for tokens, newest first, by comma")
     blobs: Path | None = Field(None, description="The blob directory; absent: blobs under var")
+    slice_seconds: float = Field(
+        30, gt=0, description="How long a job is worked on before others have their turn"
+    )
     log_level: str = "INFO"
 
     @classmethod
@@ -96,8 +108,11 @@ class Settings(BaseSettings):
     @classmethod
     def _of_a_known_kind(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         schemes = SCHEMES[str(info.field_name)]
-        if value and urlsplit(value.get_secret_value()).scheme not in schemes:
-            raise ValueError(f"must begin with {', '.join(f'{scheme}://' for scheme in schemes)}")
+        scheme = value.get_secret_value().partition("://")[0] if value else schemes[0]
+        if scheme not in schemes:
+            allowed = f"must begin with {', '.join(f'{each}://' for each in schemes)}"
+            why = UNSAFE.get(scheme.partition("+")[0])
+            raise ValueError(f"{allowed}: {why}" if why else allowed)
         return value
 
     @model_validator(mode="after")
@@ -148,6 +163,11 @@ class Settings(BaseSettings):
     def broker(self) -> str:
         """The URL of the broker, for Celery."""
         return self.broker_url.get_secret_value() if self.broker_url else self.store_for_celery
+
+    @property
+    def by_amqp(self) -> bool:
+        """Whether the broker is a RabbitMQ, beside the store."""
+        return urlsplit(self.broker).scheme in AMQP
 
     @property
     def store_for_celery(self) -> str:

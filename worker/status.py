@@ -23,7 +23,7 @@ from worker.erp.slots import State as SlotState
 from worker.errors import WorkerError
 from worker.fleet import Fleet, Level, Verdict, Work, in_the_way, judge, look
 from worker.job import Lane
-from worker.jobstore import State
+from worker.jobstate import State
 from worker.settings import Settings
 
 LOOK_SECONDS = 2.0
@@ -73,7 +73,8 @@ def document(fleet: Fleet | None, verdict: Verdict) -> str:
         "exit_status": int(verdict.level),
         "reasons": verdict.reasons,
     }
-    text = msgspec.json.encode({**told, "fleet": fleet}, enc_hook=_plain)
+    jobs = fleet and {**job_counts(fleet), "oldest_seconds": fleet.oldest}
+    text = msgspec.json.encode({**told, "jobs": jobs, "fleet": fleet}, enc_hook=_plain)
     return msgspec.json.format(text, indent=2).decode()
 
 
@@ -90,9 +91,12 @@ def _plain(value: Any) -> Any:
 def report(fleet: Fleet) -> Sequence[Table | Text]:
     """The fleet as tables, each with its reasons below it, a line each."""
     slots = [slot for license_ in fleet.licenses for slot in license_.slots]
-    ended = ", ".join(f"{fleet.jobs.get(state, 0):,} {state}" for state in (State.DONE, State.FAILED))
+    ended = ", ".join(
+        f"{fleet.jobs.get(state, 0):,} {state}" for state in (State.DONE, State.FAILED, State.CANCELLED)
+    )
     tables = [
         (_lanes(fleet), []),
+        (_jobs(fleet), []),
         (_work(fleet.work), in_the_way(fleet)),
         (_licenses(fleet), _limit_notes(fleet)),
         (slot_table(slots), []),
@@ -117,6 +121,24 @@ def _lanes(fleet: Fleet) -> Table:
         table.add_row(
             lane, f"{fleet.queued[lane]:,}", Text(workers, style="" if fleet.serving(lane) else "red")
         )
+    return table
+
+
+def job_counts(fleet: Fleet) -> dict[str, int]:
+    """How many jobs wait for a worker, run, are parked until what they wait for is there, or are dead."""
+    named = {
+        "waiting": State.ACCEPTED,
+        "running": State.RUNNING,
+        "parked": State.WAITING,
+        "dead": State.DEAD,
+    }
+    return {name: fleet.jobs.get(state, 0) for name, state in named.items()}
+
+
+def _jobs(fleet: Fleet) -> Table:
+    counts = job_counts(fleet)
+    table = _table(*(f"jobs {name}" for name in counts), "oldest wait")
+    table.add_row(*(f"{count:,}" for count in counts.values()), span(fleet.oldest))
     return table
 
 

@@ -5,10 +5,14 @@ The client connects when it is first used; a store that does not answer is then 
 
 from __future__ import annotations
 
+from typing import Any
+
 import redis
 from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import NoPermissionError
 from redis.retry import Retry
 
+from worker.errors import Misconfigured
 from worker.settings import Settings
 
 TIMEOUT_SECONDS = 5.0
@@ -35,3 +39,39 @@ def open_store(settings: Settings, timeout: float = TIMEOUT_SECONDS) -> redis.Re
         health_check_interval=IDLE_SECONDS,
         retry=Retry(ExponentialWithJitterBackoff(base=0.1, cap=1.0), 1),
     )
+
+
+def risks(store: redis.Redis) -> list[str] | None:
+    """How a store or broker may lose what it is given, with the way out; None where it does not let us look.
+
+    Raises redis.RedisError where it does not answer.
+    """
+    try:
+        persistence: dict[str, Any] = store.info("persistence")
+        memory: dict[str, Any] = store.info("memory")
+    except NoPermissionError:
+        return None
+    found = []
+    if not persistence.get("aof_enabled"):
+        found.append("forgets jobs when it is killed: set appendonly yes")
+    policy = memory.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        found.append(
+            f"may throw jobs away when its memory is full ({policy}): set maxmemory-policy noeviction"
+        )
+    return found
+
+
+HIDDEN = "whether it is append-only and evicts nothing is not shown to us: see to it yourself"
+"""What is said of a store that does not let us look."""
+
+
+def require_safe(store: redis.Redis) -> str:
+    """Raise Misconfigured where a store or broker may lose what it is given; else what is to be said of it, or "".
+
+    Raises redis.RedisError where it does not answer.
+    """
+    found = risks(store)
+    if found:
+        raise Misconfigured(f"it {'; it '.join(found)}")
+    return HIDDEN if found is None else ""

@@ -13,7 +13,7 @@ from typing import Any
 
 from worker.erp.client import Erp
 from worker.errors import AnswerMalformed, NotOptimizable, RecordNotFound
-from worker.job import Attachment, Page, Query, Record
+from worker.job import Attachment, Cursor, Page, Query, Record
 
 BATCH = 500
 """Records to a page where the job does not say; a size that live instances are known to serve well."""
@@ -24,39 +24,43 @@ KEY_BATCH = 50
 
 def one(erp: Erp, query: Query) -> Iterator[Page]:
     """A single page from a single GET: the record that the keys name, or the whole list."""
-    records = [erp.get(query, query.keys)] if query.keys else erp.list(query, top=query.limit)
-    yield Page(records=records, cursor=len(records), strategy="one")
+    if query.after is None:
+        records = [erp.get(query, query.keys)] if query.keys else erp.list(query, top=query.limit)
+        yield Page(records=records, cursor=Cursor(strategy="one", passed=len(records), over=True))
 
 
 def batches(erp: Erp, query: Query) -> Iterator[Page]:
     """A list in pages of ``page_size``; a page that comes back short is the last."""
-    for rows, passed in _listing(erp, query, query.page_size or BATCH):
-        yield Page(records=rows, cursor=passed, strategy="batches")
+    for rows, cursor in _listing(erp, query, query.page_size or BATCH, "batches"):
+        yield Page(records=rows, cursor=cursor)
 
 
-def by_key(erp: Erp, query: Query, *, after: int = 0, notes: tuple[str, ...] = ()) -> Iterator[Page]:
+def by_key(erp: Erp, query: Query, notes: tuple[str, ...] = ()) -> Iterator[Page]:
     """A list whose rows give only their keys, and one GET for each record.
 
-    This is the vendor's way round a list that cannot be optimized (course I320, lesson 2.3). ``after`` is
-    the number of rows to leave out at the beginning, and every page carries the ``notes``. A record that is
-    gone by the time it is read is left out, and a note of its page says so.
+    This is the vendor's way round a list that cannot be optimized (course I320, lesson 2.3). Every page carries the
+    ``notes``. A record that is gone by the time it is read is left out, and a note of its page says so.
     """
     naming = replace(query, select=_naming_fields(query), expand=(), custom=())
-    for rows, passed in _listing(erp, naming, query.page_size or KEY_BATCH, after):
+    for rows, cursor in _listing(erp, naming, query.page_size or KEY_BATCH, "by_key"):
         records, gone = _read_each(erp, query, rows)
-        yield Page(records=records, cursor=passed, strategy="by_key", notes=(*notes, *_gone_notes(gone)))
+        yield Page(records=records, cursor=cursor, notes=(*notes, *_gone_notes(gone)))
 
 
 def or_by_key(erp: Erp, query: Query, pages: Iterator[Page]) -> Iterator[Page]:
     """These pages; where the ERP cannot optimize their list, it goes on by key and a note gives its reason."""
-    passed = 0
+    if query.after and query.after.strategy == "by_key":
+        yield from by_key(erp, query)
+        return
+    passed = query.after.passed if query.after else 0
     try:
         for page in pages:
             yield page
-            passed = page.cursor
+            passed = page.cursor.passed
     except NotOptimizable as error:
         note = f"the list could not be optimized, so its records were read one by one: {error.message}"
-        yield from by_key(erp, query, after=passed, notes=(note,))
+        rest = replace(query, after=Cursor(strategy="by_key", passed=passed))
+        yield from by_key(erp, rest, (note,))
 
 
 def attachments(erp: Erp, pages: Iterator[Page]) -> Iterator[Page]:
@@ -69,16 +73,16 @@ def attachments(erp: Erp, pages: Iterator[Page]) -> Iterator[Page]:
         yield replace(page, attachments=tuple(_attachment(erp, *entry) for entry in listed))
 
 
-def _listing(erp: Erp, query: Query, size: int, after: int = 0) -> Iterator[tuple[list[Record], int]]:
+def _listing(erp: Erp, query: Query, size: int, strategy: str) -> Iterator[tuple[list[Record], Cursor]]:
     """Rows in the ERP's own order and the cursor after them; a list without rows is one empty page."""
-    passed = after
-    while (top := _at_most(size, query.limit, passed)) > 0:
-        rows = erp.list(query, top=top, skip=passed)
-        passed += len(rows)
+    cursor = query.after or Cursor(strategy=strategy, passed=0)
+    while not cursor.over:
+        top = _at_most(size, query.limit, cursor.passed)
+        rows = erp.list(query, top=top, skip=cursor.passed)
+        passed = cursor.passed + len(rows)
+        cursor = Cursor(strategy=strategy, passed=passed, over=len(rows) < top or passed == query.limit)
         if rows or not passed:
-            yield rows, passed
-        if len(rows) < top:
-            return
+            yield rows, cursor
 
 
 def _at_most(size: int, limit: int | None, passed: int) -> int:

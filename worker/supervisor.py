@@ -1,4 +1,4 @@
-"""``acuworker up``: the private store and a worker for each lane, kept running until it is told to stop.
+"""``acuworker up``: the private store and the workers of each lane, kept running until it is told to stop.
 
 What ends by itself is started again after a pause that grows. Workers notice by a pipe when their supervisor has been
 killed, and shut down; the store stays, and the next ``up`` finds it.
@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -114,6 +115,14 @@ class Program:
                 self._process.wait()
 
 
+@dataclass(frozen=True)
+class Beside:
+    """A command of ours that goes on beside the workers, and what its environment has besides ours."""
+
+    words: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
 class Supervised:
     """A service that is started again whenever it has ended, after a pause that grows while it does not stay."""
 
@@ -149,8 +158,10 @@ class Supervised:
         self._say(f"{self._service.name}: {why}; starts again in {self._pause:g} s")
 
 
-def up(settings: Settings) -> int:
-    """Run the private store, unless another is set, and the workers, until SIGTERM, SIGINT or SIGHUP.
+def up(settings: Settings, each: int = 1, beside: Sequence[Beside] = ()) -> int:
+    """Run the private store, unless another is set, so many workers of each lane, and what goes beside them.
+
+    That until SIGTERM, SIGINT or SIGHUP.
 
     Returns the exit status: 0 after a stop that was asked for, 1 where another ``up`` has this ``var``. Raises
     Misconfigured or StoreUnavailable where nothing can be started.
@@ -166,7 +177,8 @@ def up(settings: Settings) -> int:
         _sign(lock)
         make_key(settings)
         stopping = stack.enter_context(stop_signals())
-        workers = _workers(settings, stack.enter_context(_parent_pipe()))
+        pipe = stack.enter_context(_parent_pipe())
+        workers = [*_workers(settings, pipe, each), *(_beside(watcher, pipe) for watcher in beside)]
         store = None if settings.store_url else PrivateStore(settings)
         if store:
             store.prepare()
@@ -257,16 +269,21 @@ def _parent_pipe() -> Iterator[int]:
         os.close(writing)
 
 
-def _workers(settings: Settings, pipe: int) -> list[Program]:
+def _workers(settings: Settings, pipe: int, each: int) -> list[Program]:
     environment = {**os.environ, PARENT_FD: str(pipe)}
     count = threads(settings)
 
-    def program(lane: Lane) -> Program:
-        return Program(
-            f"{lane} worker", lambda: worker_command(lane, count, secrets.token_hex(4)), environment, [pipe]
-        )
+    def program(lane: Lane, number: int) -> Program:
+        name = f"{lane} worker" if each == 1 else f"{lane} worker {number}"
+        return Program(name, lambda: worker_command(lane, count, secrets.token_hex(4)), environment, [pipe])
 
-    return [program(lane) for lane in Lane]
+    return [program(lane, number) for lane in Lane for number in range(1, each + 1)]
+
+
+def _beside(watcher: Beside, pipe: int) -> Program:
+    command = (sys.executable, "-m", "worker", *watcher.words)
+    environment = {**os.environ, **watcher.environment, PARENT_FD: str(pipe)}
+    return Program(watcher.words[0], lambda: command, environment, [pipe])
 
 
 def _sign(lock: int) -> None:

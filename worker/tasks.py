@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
 import redis
 import structlog
 from celery import Task
-from celery.exceptions import Ignore, Reject, Retry
-from kombu.exceptions import OperationalError
+from celery.exceptions import Ignore, Reject
+from celery.worker import state as worker_state
+from celery.worker.request import Request as CeleryRequest
 
-from worker.errors import JobInvalid, JobRefused, StoreUnavailable, WorkerError
-from worker.job import JOB_ID, TASK, Job, Lane
-from worker.runner import Delivery, Done, Failed, HandedBack, Later, Outcome, Runner
+from worker import telemetry
+from worker.errors import JobInvalid, JobRefused, WorkerError, WorkerTooOld
+from worker.job import JOB_ID, TASK, Job, Lane, NewerJob
+from worker.jobstore import waiting_state
+from worker.result import Result
+from worker.runner import Delivery, Done, Failed, HandedBack, Outcome, Parked, Runner
 
 
 def lane_of(routing_key: object) -> Lane:
@@ -26,14 +30,21 @@ def lane_of(routing_key: object) -> Lane:
     return next((lane for lane in Lane if lane.queue == routing_key), Lane.INTERACTIVE)
 
 
-def job_in(args: Sequence[object], kwargs: Mapping[str, object], lane: Lane) -> Job:
+def job_in(args: Sequence[object], kwargs: Mapping[str, object], lane: Lane) -> Job | NewerJob:
     """The job in a message's arguments: one object, by position or as ``job``. Raises JobRefused."""
     match args, kwargs:
         case [body], {} if not kwargs:
-            return Job.parse(body).in_lane(lane)
+            return _parsed(body, lane)
         case [], {"job": body} if len(kwargs) == 1:
-            return Job.parse(body).in_lane(lane)
+            return _parsed(body, lane)
     raise JobInvalid('acumatica.retrieve takes one argument: {"entity": "SalesOrder", …}', "job")
+
+
+def _parsed(body: object, lane: Lane) -> Job | NewerJob:
+    try:
+        return Job.parse(body).in_lane(lane)
+    except WorkerTooOld as error:
+        return NewerJob(cast(Mapping[str, Any], body), lane, error)
 
 
 def checked_id(task_id: object) -> str:
@@ -43,31 +54,71 @@ def checked_id(task_id: object) -> str:
     raise JobInvalid("must be letters, digits, dots, dashes and underscores, at most 128 of them", "task_id")
 
 
+class Request(CeleryRequest):  # type: ignore[misc]  # Celery has no types
+    """A delivery, as those who watch tasks are shown it: what it was given, readable and without secrets."""
+
+    @property
+    def argsrepr(self) -> str:
+        """The job; whoever sent it may have described it otherwise, or not at all."""
+        match self.args:
+            case [job]:
+                return telemetry.shown(job)
+        return telemetry.shown(self.args) if self.args else ""
+
+    @property
+    def kwargsrepr(self) -> str:
+        """The job, where it was given by name."""
+        return telemetry.shown(self.kwargs) if self.kwargs else ""
+
+
+class Told:
+    """A result as Celery keeps it, and in a few words for those who watch tasks."""
+
+    def __init__(self, result: Result) -> None:
+        self._result = result
+
+    def __json__(self) -> Mapping[str, Any]:
+        return self._result.model_dump(mode="json", exclude_none=True)
+
+    def __repr__(self) -> str:
+        result, cost = self._result, self._result.cost
+        told = {"records": result.count, "files": result.file_count, "pages": result.pages}
+        return telemetry.shown({**told, "requests": cost.requests, "seconds": cost.seconds})
+
+
 class Retrieve(Task):  # type: ignore[misc]  # Celery has no types
     """``acumatica.retrieve``: takes a job, returns its result; both are JSON objects."""
 
     name = TASK
     max_retries = None
     throws = (WorkerError,)
+    Request = "worker.tasks:Request"
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, tell: Callable[..., object]) -> None:
+        """``tell`` sends an event, by its type and with its fields, to those who watch tasks."""
         self._runner = runner
+        self.tell = tell
 
-    def run(self, *args: object, **kwargs: object) -> Mapping[str, Any]:
+    def run(self, *args: object, **kwargs: object) -> Told:
         """The result of the job. Raises its WorkerError, or what tells Celery that it has not ended."""
         with structlog.contextvars.bound_contextvars(job_id=str(self.request.id)[:128]):
             outcome = self._outcome(args, kwargs)
         match outcome:
             case Done(result):
-                return result.model_dump(mode="json", exclude_none=True)
+                return Told(result)
             case Failed(error):
                 # Where it came from is in the log; a caller gets its code, message and field.
                 raise error.with_traceback(None) from None
-            case Later(seconds, WorkerError() as reason):
-                raise Retry(exc=reason, when=seconds)
+            case Parked(reason):
+                _Message(self).waits(reason)
             case HandedBack():
                 raise Reject("handed back", requeue=True)
+        # To Celery a job is one task, which has not ended: another message of the same id goes on with it.
         raise Ignore
+
+    def after_return(self, status: str, retval: object, task_id: str, *about: object) -> None:
+        """Celery has kept the result, so whoever waits for it is told."""
+        self._runner.told(task_id)
 
     def _outcome(self, args: Sequence[object], kwargs: Mapping[str, object]) -> Outcome:
         try:
@@ -93,18 +144,18 @@ class _Message:
     def progress(self, pages: int, records: int) -> None:
         self._show("PROGRESS", {"pages": pages, "records": records})
 
-    def again(self, seconds: float) -> None:
-        request = self._task.request
-        turn = request.retries + 1
-        message = self._task.signature_from_request(
-            request, request.args, request.kwargs, countdown=seconds, retries=turn
-        )
-        try:
-            message.apply_async()
-        except (OperationalError, redis.RedisError, OSError) as error:
-            raise StoreUnavailable(f"the broker does not answer ({type(error).__name__})") from None
+    def waits(self, reason: WorkerError) -> None:
+        self._show("WAITING", {"for": waiting_state(reason), "reason": reason.message})
+
+    @property
+    def revoked(self) -> bool:
+        return self._task.request.id in worker_state.revoked
 
     def _show(self, state: str, meta: Mapping[str, Any]) -> None:
         # The job store has the truth; Celery's view of it may lag while the store does not answer.
         with contextlib.suppress(redis.RedisError):
             self._task.update_state(state=state, meta=meta)
+        # Of a task that is started Celery sends an event itself.
+        if state != "STARTED":
+            told = {"uuid": self._task.request.id, "result": telemetry.shown(meta)}
+            self._task.tell(f"task-{state.lower()}", **told)

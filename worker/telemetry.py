@@ -6,6 +6,7 @@ it, it is taken out here.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
@@ -20,6 +21,12 @@ from worker.settings import Settings
 
 LONGEST_VALUE = 4096
 """Characters of one value that a line may hold."""
+
+MOST_DEPTH = 20
+"""How many values inside each other a line may hold."""
+
+LONGEST_SHOWN = 1000
+"""Characters of what a task was given, for those who watch tasks."""
 
 SECRET_NAME = re.compile(
     r"token|password|passwd|secret|authorization|cookie|credential|api_?key", re.IGNORECASE
@@ -95,14 +102,27 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     return {name: _safe(name, value) for name, value in event.items()}
 
 
-def _safe(name: str, value: Any) -> Any:
+def safe(value: Any) -> Any:
+    """A value for people: nothing in it that has a secret's name or form, or is too long."""
+    return _safe("", value)
+
+
+def shown(value: Any) -> str:
+    """The same as JSON in one short line."""
+    text = json.dumps(safe(value), ensure_ascii=False, default=str).encode(errors="replace").decode()
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+
+
+def _safe(name: str, value: Any, depth: int = 0) -> Any:
     match value:
+        case _ if depth > MOST_DEPTH:
+            return "[too deep]"
         case _ if SECRET_NAME.search(name):
             return "[redacted]"
         case str():
             return BEARER.sub(r"\1 [redacted]", value[:LONGEST_VALUE])
         case Mapping():
-            return {str(key): _safe(str(key), inner) for key, inner in value.items()}
+            return {str(key): _safe(str(key), inner, depth + 1) for key, inner in value.items()}
         case list() | tuple():
-            return [_safe(name, inner) for inner in value]
+            return [_safe(name, inner, depth + 1) for inner in value]
     return value

@@ -13,6 +13,7 @@ import redis
 from tests.erp_floor import connection_to
 from tests.installation import Installation, Service, eventually, install
 from tests.sandbox_process import Sandbox
+from tests.web_page import PASSWORD, Page, answers, free_port
 from worker.erp.signin import Grant
 from worker.errors import WorkerError
 
@@ -24,7 +25,7 @@ GOOD = [
     {"entity": "Customer", "values": "wire"},
 ]
 BAD = [
-    {"entity": "Nonsense"},
+    {"entity": "Nonsense", "deadline_seconds": 1},
     {"entity": "SalesOrder", "filter": "Nope eq 1"},
     {"entity": "SalesOrder", "select": ["Nope"]},
     {"entity": "SalesOrder", "keys": ["SO", "none"]},
@@ -73,11 +74,29 @@ def _ends(service: Service, job: object) -> str:
     return f"{result.result!r} {result.traceback} {result._get_task_meta()}"
 
 
+def _watchers(installation: Installation) -> tuple[Page, Page]:
+    """Flower and the figures, beside the workers."""
+    flower, figures = Page(free_port()), Page(free_port(), None)
+    installation.start("flower", "--port", str(flower.port), ACUWORKER_FLOWER_PASSWORD=PASSWORD)
+    installation.start("metrics", "--port", str(figures.port))
+    eventually(lambda: answers(flower, "/healthcheck"), OSError, AssertionError)
+    eventually(lambda: answers(figures, "/metrics"), OSError, AssertionError)
+    return flower, figures
+
+
+def _shown(flower: Page, figures: Page) -> dict[str, bytes]:
+    """All that those who watch are shown, by its path."""
+    paths = ["/api/tasks", "/api/workers?refresh=1", "/tasks", "/workers?json=1", "/broker", "/metrics"]
+    pages = {path: flower.ask(path)[1] for path in paths + [f"/task/{job_id}" for job_id in flower.tasks()]}
+    return {path: text.encode() for path, text in {**pages, "figures": figures.ask("/metrics")[1]}.items()}
+
+
 def test_no_sink_holds_a_secret(sandbox: Sandbox) -> None:
-    """Password, client secret, tokens, cookies: in no log at debug, result, store, file, process list or error text."""
+    """Password, client secret, tokens, cookies: in no log, result, store, file, process list, page or error."""
     connection = connection_to(sandbox, scope="api offline_access api:concurrent_access", restart_seconds=1)
     with install(default=connection) as installation, installation.service() as service:
         worker = installation.start_worker()
+        flower, figures = _watchers(installation)
         told = [_ends(service, job) for job in [*GOOD, *BAD]]
         secrets = _secrets_of_the_session(installation)
         processes = _command_lines()
@@ -88,15 +107,18 @@ def test_no_sink_holds_a_secret(sandbox: Sandbox) -> None:
             sandbox.control("faults", {"path": ENTITY, **fault})
             told.append(_ends(service, GOOD[0]))
         stored = _everything_in(installation.settings.store)
+        shown = _shown(flower, figures)
         worker.stop()
         assert len(secrets) == 6
-        canaries = {sandbox.password, sandbox.client_secret, *secrets}
-        sinks = {"results": "".join(told).encode(), "processes": processes, "store": stored}
+        canaries = {sandbox.password, sandbox.client_secret, PASSWORD, *secrets}
+        sinks = {"results": "".join(told).encode(), "processes": processes, "store": stored, **shown}
         for path in installation.directory.rglob("*"):
             if path.is_file() and path.name != "connections.toml":
                 sinks[str(path)] = path.read_bytes()
         assert b"exchange" in sinks[str(worker._log)]
         assert b"celery" in processes
+        assert b"RecordNotFound" in shown["/api/tasks"]
+        assert b"acumatica.bulk" in shown["/api/workers?refresh=1"]
         found = [
             (name, canary) for name, sink in sinks.items() for canary in canaries if canary.encode() in sink
         ]

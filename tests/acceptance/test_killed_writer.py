@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 from worker.blobs import BlobStore
-from worker.job import Attachment, Manifest, Page, Sink, Values
+from worker.job import Attachment, Cursor, Page, Sink, Values
 from worker.publisher import Publisher
+from worker.result import Manifest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES_BEFORE_THE_KILL = 60
@@ -24,13 +26,17 @@ def endless_page(number: int) -> Page:
 
     picture = Attachment(record_id=str(number), file_id=str(number), name="a.jpg", save=save)
     records = [{"n": number, "text": "y" * 4000} for _ in range(100)]
-    return Page(records=records, cursor=number, strategy="batches", attachments=(picture,))
+    cursor = Cursor(strategy="batches", passed=100 * (number + 1))
+    return Page(records=records, cursor=cursor, attachments=(picture,))
 
 
 def write_without_end(root: Path) -> None:
-    """Publish a result that never ends, a page for each line of standard input, until the process is killed."""
-    pages = (endless_page(number) for number, _ in enumerate(sys.stdin))
-    Publisher(BlobStore(root)).publish("job-1", Values.WIRE, pages, lambda *_: print("page", flush=True))
+    """Draft a result that never ends, a page for each line of standard input, until the process is killed."""
+    with Publisher(BlobStore(root)).draft("job-1", Values.WIRE, None) as draft:
+        for number, _ in enumerate(sys.stdin):
+            page = endless_page(number)
+            draft.add(page)
+            print(draft.checkpoint(page.cursor).text(), flush=True)
 
 
 def visible(root: Path) -> list[Path]:
@@ -39,7 +45,7 @@ def visible(root: Path) -> list[Path]:
 
 
 def test_a_killed_writer_leaves_nothing_partial(tmp_path: Path) -> None:
-    """While it writes and after SIGKILL, all that can be seen is whole files; the next try publishes the job."""
+    """While it writes and after SIGKILL, all that can be seen is whole files; another goes on from its last page."""
     code = (
         f"from pathlib import Path; from {__name__} import write_without_end as w; w(Path({str(tmp_path)!r}))"
     )
@@ -51,16 +57,20 @@ def test_a_killed_writer_leaves_nothing_partial(tmp_path: Path) -> None:
         for _ in range(PAGES_BEFORE_THE_KILL):
             writer.stdin.write("next\n")
             _check(tmp_path)
-            assert writer.stdout.readline() == "page\n"
+            kept = writer.stdout.readline()
         writer.stdin.write("next\n")
         writer.kill()
-    assert any((tmp_path / "staging").rglob("records-00003.ndjson"))
+    assert any((tmp_path / "staging").rglob("records-00003.ndjson.*"))
     _check(tmp_path)
-    page = endless_page(0)
-    result = Publisher(BlobStore(tmp_path)).publish("job-1", Values.WIRE, [page], lambda *_: None)
-    assert result.manifest is not None
+    with Publisher(BlobStore(tmp_path)).draft("job-1", Values.WIRE, kept) as draft:
+        assert draft.pages == PAGES_BEFORE_THE_KILL
+        draft.add(endless_page(PAGES_BEFORE_THE_KILL))
+        draft.publish()
     manifest = Manifest.model_validate_json((tmp_path / "jobs" / "job-1" / "manifest.json").read_bytes())
-    assert sum(part.records or 0 for part in manifest.records) == len(page.records)
+    parts = [Path(part.url.removeprefix("file://")).read_bytes() for part in manifest.records]
+    numbers = [json.loads(line)["n"] for part in parts for line in part.splitlines()]
+    assert numbers == [page for page in range(PAGES_BEFORE_THE_KILL + 1) for _ in range(100)]
+    assert [hashlib.sha256(part).hexdigest() for part in parts] == [part.sha256 for part in manifest.records]
 
 
 def _check(root: Path) -> None:

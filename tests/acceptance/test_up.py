@@ -20,6 +20,7 @@ from tests.installation import Installation, Service, eventually
 from tests.sandbox_process import Sandbox
 from worker.embedded import PrivateStore
 from worker.errors import ConnectionUnknown
+from worker.job import Lane
 from worker.supervisor import Program, end
 
 ORDERS = {"entity": "SalesOrder", "filter": "CustomerID eq :customer", "params": {"customer": "C000000003"}}
@@ -37,12 +38,14 @@ SERVICES = ("private store", "interactive worker", "bulk worker")
 class Up:
     """One run of ``acuworker up``; what it and its workers say goes to two files."""
 
-    def __init__(self, installation: Installation, name: str, environment: dict[str, str]) -> None:
+    def __init__(
+        self, installation: Installation, name: str, options: tuple[str, ...], environment: dict[str, str]
+    ) -> None:
         self._said = installation.directory / f"{name}.out"
         self._log = installation.directory / f"{name}.err"
         with self._said.open("wb") as output, self._log.open("wb") as errors:
             self.process = subprocess.Popen(
-                UP, env=installation.environment | environment, stdout=output, stderr=errors
+                [*UP, *options], env=installation.environment | environment, stdout=output, stderr=errors
             )
 
     def said(self) -> str:
@@ -59,7 +62,7 @@ class Up:
 
     def commands(self) -> dict[int, str]:
         """The Celery commands that it says it runs, by the process that runs it."""
-        found = re.findall(r"worker: pid (\d+)\n  (.+)\n", self.said())
+        found = re.findall(r"worker(?: \d+)?: pid (\d+)\n  (.+)\n", self.said())
         return {int(pid): command for pid, command in found}
 
     def until_ready(self, workers: int = 2) -> None:
@@ -84,9 +87,9 @@ class Ground(Installation):
         super().__init__(directory, {})
         self._runs: list[Up] = []
 
-    def up(self, **environment: str) -> Up:
+    def up(self, *options: str, **environment: str) -> Up:
         """Start ``acuworker up``."""
-        run = Up(self, f"up-{len(self._runs)}", environment)
+        run = Up(self, f"up-{len(self._runs)}", options, environment)
         self._runs.append(run)
         return run
 
@@ -147,6 +150,22 @@ def until_asked(sandbox: Sandbox) -> None:
 def refused(result: AsyncResult) -> str:
     """What a job that no worker can do was answered with."""
     return type(result.get(timeout=60, propagate=False)).__name__
+
+
+def test_up_runs_as_many_workers_as_it_is_told(ground: Ground) -> None:
+    """With --workers 2 each lane has two processes, all of different names; one that is killed is started again."""
+    up = ground.up("--workers", "2")
+    up.until_ready(4)
+    commands = list(up.commands().values())
+    assert {lane: sum(f"-Q acumatica.{lane} " in each for each in commands) for lane in Lane} == {
+        Lane.INTERACTIVE: 2,
+        Lane.BULK: 2,
+    }
+    os.kill(up.pids("bulk worker 2")[0], signal.SIGKILL)
+    up.until_ready(5)
+    nodes = {shlex.split(each)[shlex.split(each).index("-n") + 1] for each in up.commands().values()}
+    assert len(nodes) == 5
+    assert up.stop() == 0
 
 
 def test_up_runs_what_it_says_and_ends_all_of_it(ground: Ground, service: Service) -> None:
@@ -223,7 +242,7 @@ def test_another_store_is_used_where_one_is_set(ground: Ground, store_url: str) 
     up.until_ready()
     assert up.pids("private store") == []
     assert up.stop() == 0
-    assert sorted(path.name for path in ground.settings.var.iterdir()) == ["store.key", "up.lock"]
+    assert sorted(path.name for path in ground.settings.var.iterdir()) == ["store.key", "up.lock", "workers"]
 
 
 def test_a_store_that_cannot_start_is_one_line(ground: Ground) -> None:

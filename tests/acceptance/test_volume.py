@@ -8,7 +8,7 @@ from tests.erp_floor import connection_to
 from tests.installation import install
 from tests.sandbox_process import Sandbox, start_sandbox
 from worker import results
-from worker.job import Result
+from worker.result import Result
 
 ORDERS = 20_000
 MEMORY_MIB = 200

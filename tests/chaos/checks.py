@@ -8,7 +8,20 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
-from tests.chaos import lanes, lease, limits, modelled, seats, thrift
+from tests.chaos import (
+    broker,
+    kills,
+    lanes,
+    lease,
+    limits,
+    modelled,
+    poison,
+    rolls,
+    seats,
+    slices,
+    thrift,
+    zombie,
+)
 
 Play = Callable[[Path], None]
 
@@ -117,6 +130,78 @@ CHECKS: Mapping[str, Check] = {
                 guard="quarantine",
                 reason="most sessions of 1",
                 play=partial(seats.run, plan=seats.CONTROL, guard="quarantine"),
+            ),
+        ),
+        company=Company.PATIENT,
+    ),
+    "kills": Check(
+        play=kills.run,
+        small=partial(kills.run, plan=kills.SMALL),
+        controls=(
+            Control(
+                guard="sweeper",
+                reason="jobs not done",
+                play=partial(kills.run, plan=kills.CONTROL, guard="sweeper"),
+            ),
+        ),
+        company=Company.PATIENT,
+    ),
+    "zombie": Check(
+        play=zombie.run,
+        small=partial(zombie.run, plan=zombie.SMALL),
+        controls=(
+            Control(
+                guard="attempts",
+                reason="late writes accepted",
+                play=partial(zombie.run, plan=zombie.CONTROL, guard="attempts"),
+            ),
+        ),
+        company=Company.PATIENT,
+    ),
+    "rolls": Check(
+        play=rolls.run,
+        small=partial(rolls.run, plan=rolls.SMALL),
+        controls=(
+            Control(
+                guard="stopping",
+                reason="the slowest exit, s",
+                play=partial(rolls.run, plan=rolls.CONTROL, guard="stopping"),
+            ),
+        ),
+        company=Company.PATIENT,
+    ),
+    "broker": Check(
+        play=broker.run,
+        small=partial(broker.run, plan=broker.SMALL),
+        controls=(
+            Control(
+                guard="sweeper",
+                reason="jobs not done",
+                play=partial(broker.run, plan=broker.CONTROL, guard="sweeper"),
+            ),
+        ),
+        company=Company.PATIENT,
+    ),
+    "poison": Check(
+        play=poison.run,
+        small=partial(poison.run, plan=poison.SMALL),
+        controls=(
+            Control(
+                guard="crashes",
+                reason="poison jobs that are dead",
+                play=partial(poison.run, plan=poison.CONTROL, guard="crashes"),
+            ),
+        ),
+        company=Company.PATIENT,
+    ),
+    "slices": Check(
+        play=slices.run,
+        small=partial(slices.run, plan=slices.SMALL),
+        controls=(
+            Control(
+                guard="one task",
+                reason="times it ended, by events",
+                play=partial(slices.run, plan=slices.CONTROL, guard="one task"),
             ),
         ),
         company=Company.PATIENT,

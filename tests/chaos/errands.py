@@ -28,12 +28,23 @@ class Errands:
         self._store = store
         self._under_way: dict[str, dict[str, Any]] = {}
 
-    def send(self, job: Mapping[str, Any], lane: str = "bulk", **told: Any) -> str:
+    def send(self, job: Mapping[str, Any], lane: str = "bulk", id_: str | None = None, **told: Any) -> str:
         """Put a job on the queue of a lane; what is ``told`` of it is in its line of results."""
         line = {"kind": "job", "job": dict(job), "lane": lane, **told, "sent": time.monotonic_ns()}
-        sent = self._app.send_task("acumatica.retrieve", args=[line["job"]], queue=f"acumatica.{lane}")
+        place = self._place(f"acumatica.{lane}")
+        sent = self._app.send_task("acumatica.retrieve", args=[line["job"]], task_id=id_, **place)
         self._under_way[sent.id] = line | {"id": sent.id}
         return str(sent.id)
+
+    def _place(self, queue: str) -> Mapping[str, str]:
+        if self._app.connection().transport_cls == "amqp":
+            # By its exchange alone: of what kind the queue is, is the workers' to say.
+            return {"exchange": queue, "routing_key": queue}
+        return {"queue": queue}
+
+    def expect(self, id_: str, line: Mapping[str, Any]) -> None:
+        """Wait for a job too that somebody else has sent."""
+        self._under_way[id_] = {**line, "id": id_}
 
     @property
     def under_way(self) -> int:
@@ -75,7 +86,11 @@ class Errands:
 def errands(scene: Scene) -> Iterator[Errands]:
     """Another service beside a scene's workers."""
     address = f"redis+socket://{scene.environment['ACUWORKER_VAR']}/valkey.sock"
-    app = Celery("service", broker=address, backend=address, set_as_current=False)
+    broker = scene.environment.get("ACUWORKER_BROKER_URL", address)
+    app = Celery("service", broker=broker, backend=address, set_as_current=False)
+    if broker.startswith("amqp"):
+        # What RabbitMQ has not confirmed may be lost, and is sent again.
+        app.conf.broker_transport_options = {"confirm_publish": True}
     try:
         yield Errands(app, scene.store)
     finally:

@@ -9,8 +9,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from tests.chaos.scene import ROOT, Scene
+from tests.installation import eventually
 
 LOOK_SECONDS = 0.05
 
@@ -29,13 +31,38 @@ class Fleet:
         """Start workers for those that have ended."""
         self._pids = [pid for pid in self._pids if is_alive(pid)]
         while len(self._pids) < count:
-            self._forked += 1
-            log = self._scene.directory / f"worker-{self._forked}.log"
-            assert self._zygote.stdin is not None
-            assert self._zygote.stdout is not None
-            self._zygote.stdin.write(" ".join((str(log.absolute()), *self._options)) + "\n")
-            self._zygote.stdin.flush()
-            self._pids.append(int(self._zygote.stdout.readline()))
+            self.start()
+
+    def start(self) -> tuple[int, Path]:
+        """Start one more worker: its pid, and where it says what it does."""
+        pid, log = self.fork("worker", *self._options)
+        self._pids.append(pid)
+        return pid, log
+
+    def started(self) -> int:
+        """Start one more worker, and wait until it takes jobs; its pid."""
+        pid, log = self.start()
+
+        def is_ready() -> None:
+            assert "ready." in log.read_text(errors="replace"), f"a worker is not ready: see {log}"
+
+        eventually(is_ready, AssertionError, FileNotFoundError)
+        return pid
+
+    def fork(self, name: str, *options: str) -> tuple[int, Path]:
+        """Fork a process of another kind, which is not kept up."""
+        self._forked += 1
+        log = self._scene.directory / f"{name}-{self._forked}.log"
+        assert self._zygote.stdin is not None
+        assert self._zygote.stdout is not None
+        self._zygote.stdin.write(" ".join((str(log.absolute()), *options)) + "\n")
+        self._zygote.stdin.flush()
+        return int(self._zygote.stdout.readline()), log
+
+    @property
+    def pids(self) -> list[int]:
+        """The workers that live, the oldest first."""
+        return [pid for pid in self._pids if is_alive(pid)]
 
     @property
     def alive(self) -> int:

@@ -1,7 +1,7 @@
 """Where a worker can be killed: before and after every word to the store or the ERP that a session's life depends on.
 
 ``arm`` wraps those words inside a worker's process. An order is a file that names a point; the first worker of the
-fleet that comes to it takes the order, writes down that it did, and kills itself as the kernel would.
+fleet that comes to it takes the order, writes down that it did, and kills itself as the kernel would, or stops.
 """
 
 from __future__ import annotations
@@ -36,6 +36,10 @@ POINTS = tuple(
 )
 
 
+STOPPING_SECONDS = 0.1
+"""A signal to a process of many threads stops the one that sent it a little later than it was sent."""
+
+
 class Orders:
     """The orders of a fleet, in a directory: one at a time, carried out once."""
 
@@ -43,12 +47,18 @@ class Orders:
         self._order = directory / "order"
         self._kills = kills
         self._unanswered: set[int] = set()
+        self._spared: frozenset[str] = frozenset()
 
-    def give(self, point: str) -> None:
-        """Kill the first worker that comes to this point."""
+    def give(self, point: str, how: signal.Signals = signal.SIGKILL) -> None:
+        """Kill the first worker that comes to this point, or stop it."""
         written = self._order.with_suffix(".new")
-        written.write_text(point, encoding="utf-8")
+        written.write_text(f"{how.name} {point}", encoding="utf-8")
         written.replace(self._order)
+
+    @property
+    def stands(self) -> bool:
+        """Whether nobody has taken the order yet."""
+        return self._order.exists()
 
     def take_back(self) -> bool:
         """Whether there was an order still."""
@@ -66,19 +76,31 @@ class Orders:
         """It has."""
         self._unanswered.discard(threading.get_ident())
 
+    def spare(self, job_id: str, is_spared: bool) -> None:
+        """Carry no order out while this process has that job in hand; or do so again."""
+        self._spared = self._spared | {job_id} if is_spared else self._spared - {job_id}
+
     def reached(self, point: str | None) -> None:
         """Die here, if that is the order."""
+        if self._spared:
+            return
         try:
-            if self._order.read_text(encoding="utf-8") != point:
+            how, _, ordered = self._order.read_text(encoding="utf-8").partition(" ")
+            if ordered != point:
                 return
             self._order.unlink()
         except FileNotFoundError:
             return
-        line = {"kind": "kill", "at": time.monotonic_ns(), "point": point, "pid": os.getpid()}
-        line["cut_off"] = len(self._unanswered)
+        kind = "kill" if how == signal.SIGKILL.name else "stop"
+        self.tell(kind, point=point, cut_off=len(self._unanswered))
+        os.kill(os.getpid(), signal.Signals[how])
+        time.sleep(STOPPING_SECONDS)
+
+    def tell(self, kind: str, **facts: Any) -> None:
+        """Write a line down for the judge, of what this process has just done."""
+        line = {"kind": kind, "at": time.monotonic_ns(), "pid": os.getpid(), **facts}
         with self._kills.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def arm(orders: Orders) -> None:
@@ -112,7 +134,7 @@ def _wrap_store(orders: Orders, at: _Where) -> None:
     really: Any = Script.__call__
 
     def call(script: Script, operation: str, **named: Any) -> Any:
-        stage = _stage(operation, named, at)
+        stage = _stage(operation, named, at) if "attempt" not in named else None
         if stage:
             orders.reached(f"{stage} before")
         reply = really(script, operation, **named)

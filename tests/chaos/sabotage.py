@@ -14,11 +14,19 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
+from celery.exceptions import Ignore
+
+from worker import jobstore
 from worker.erp import license as license_
 from worker.erp import slots
 from worker.erp.budget import Budget, Permit
+from worker.erp.gateway import Gateway
 from worker.erp.sessions import SessionPool
+from worker.erp.store import Script
 from worker.job import Lane
+from worker.runner import Runner
+from worker.sweeper import Sweeper
+from worker.tasks import Retrieve
 
 
 class GuardMissing(Exception):
@@ -81,6 +89,50 @@ def no_quarantine() -> None:
     _wrap(slots, "render", lambda really: really(at_once))
 
 
+def no_sweeper() -> None:
+    """Nobody rings again for a job that nobody sees to."""
+    _wrap(Sweeper, "sweep", lambda *_: None)
+
+
+def no_attempts() -> None:
+    """The job store takes what any attempt writes."""
+    kept = "return get('state') == 'running' and number('attempt') == attempt"
+
+    def heedless(really: Any, script: Script, store: Any, text: str, prefix: str) -> Any:
+        if "local function is_latest" in text:
+            if kept not in text:
+                raise GuardMissing(f"jobstore.lua has no line {kept!r}")
+            text = text.replace(kept, "return get('state') ~= nil")
+        return really(script, store, text, prefix)
+
+    _wrap(Script, "__init__", heedless)
+
+
+def no_stopping() -> None:
+    """A worker that is asked to end does all that it has in hand first."""
+    for floor in (Runner, Gateway):
+        _wrap(floor, "stop", lambda *_: None)
+
+
+def no_crashes() -> None:
+    """Nobody counts how often a job's worker has ended without a word."""
+    if not hasattr(jobstore, "MOST_CRASHES"):
+        raise GuardMissing("jobstore.py has no MOST_CRASHES")
+    jobstore.MOST_CRASHES = 1_000_000
+
+
+def no_one_task() -> None:
+    """To Celery each slice of a job is a task that has ended."""
+
+    def ended(really: Any, *rest: Any, **named: Any) -> Any:
+        try:
+            return really(*rest, **named)
+        except Ignore:
+            return {}
+
+    _wrap(Retrieve, "run", ended)
+
+
 GUARDS: Mapping[str, Callable[[], None]] = {
     "pacing": no_pacing,
     "hearing": no_hearing,
@@ -88,6 +140,11 @@ GUARDS: Mapping[str, Callable[[], None]] = {
     "order": no_order,
     "affinity": no_affinity,
     "quarantine": no_quarantine,
+    "sweeper": no_sweeper,
+    "attempts": no_attempts,
+    "stopping": no_stopping,
+    "crashes": no_crashes,
+    "one task": no_one_task,
 }
 
 

@@ -50,18 +50,22 @@ class Setting:
     guard: str | None = None
     size: str = "full"
     facts: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    keeps_blobs: bool = False
+    """Whether blobs are left for the judge."""
 
 
 class Scene:
     """A check that is being played."""
 
     def __init__(
-        self, setting: Setting, sandbox: Sandbox, store: redis.Redis, environment: Mapping[str, str]
+        self, setting: Setting, sandbox: Sandbox, valkey: Valkey, environment: Mapping[str, str]
     ) -> None:
         self.setting = setting
         self.directory = setting.directory
         self.sandbox = sandbox
-        self.store = store
+        self.valkey = valkey
+        self.store = valkey.client
         self.environment = environment
         self._facts: dict[str, Any] = {
             "check": setting.check,
@@ -135,8 +139,8 @@ def play(setting: Setting) -> Iterator[Scene]:
         private = Path(stack.enter_context(TemporaryDirectory(prefix="acu", dir="/tmp")))
         events = ("--control", "--events", str(setting.directory / "events.ndjson"))
         sandbox = stack.enter_context(start_sandbox(*events, *setting.sandbox))
-        store = stack.enter_context(_store(private / "valkey.sock", setting.directory / "valkey.log"))
-        scene = Scene(setting, sandbox, store, prepare(private, setting, sandbox))
+        valkey = stack.enter_context(_running(private / "valkey.sock", setting.directory / "valkey.log"))
+        scene = Scene(setting, sandbox, valkey, prepare(private, setting, sandbox))
         try:
             yield scene
         finally:
@@ -154,7 +158,9 @@ def prepare(private: Path, setting: Setting, sandbox: Sandbox) -> Mapping[str, s
     tables += [_table("licenses", name, dict(own)) for name, own in setting.licenses.items()]
     path.write_text("\n".join(tables), encoding="utf-8")
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ACUWORKER_")}
-    return clean | {"ACUWORKER_VAR": str(private), "ACUWORKER_CONNECTIONS_FILE": str(path)}
+    blobs = {"ACUWORKER_BLOBS": str(setting.directory.absolute() / "blobs")} if setting.keeps_blobs else {}
+    named = {"ACUWORKER_VAR": str(private), "ACUWORKER_CONNECTIONS_FILE": str(path)}
+    return {**clean, **named, **blobs, **setting.environment}
 
 
 _OF_THE_SANDBOX = ("url", "tenant", "username", "password", "client_id", "client_secret", "ca_file")
@@ -165,18 +171,37 @@ def _table(kind: str, name: str, values: Mapping[str, Any]) -> str:
     return "\n".join([f"[{kind}.{name}]", *lines, ""])
 
 
+class Valkey:
+    """A Valkey on a socket, as durable as the embedded one, that can be killed and started again."""
+
+    def __init__(self, socket: Path, log: Path) -> None:
+        self.client = redis.Redis.from_url(f"unix://{socket}")
+        self._log = log
+        options = ("--port", "0", "--unixsocket", str(socket), "--dir", str(socket.parent))
+        self._command = (embedded.server(), *options, "--appendonly", "yes", "--save", "")
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(self._command, stdout=output, stderr=output)
+        eventually(self.client.ping, redis.RedisError)
+
+    def signal(self, how: signal.Signals) -> None:
+        """Send it a signal; it is gone when that was SIGKILL."""
+        self._process.send_signal(how)
+        if how is signal.SIGKILL:
+            self._process.wait()
+
+
 @contextmanager
-def _store(socket: Path, log: Path) -> Iterator[redis.Redis]:
-    """A Valkey on a socket, as durable as the embedded one."""
-    options = ("--port", "0", "--unixsocket", str(socket), "--dir", str(socket.parent))
-    command = (embedded.server(), *options, "--appendonly", "yes", "--save", "")
-    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
-        try:
-            with redis.Redis.from_url(f"unix://{socket}") as store:
-                eventually(store.ping, redis.RedisError)
-                yield store
-        finally:
-            process.kill()
+def _running(socket: Path, log: Path) -> Iterator[Valkey]:
+    valkey = Valkey(socket, log)
+    valkey.start()
+    try:
+        yield valkey
+    finally:
+        valkey.client.close()
+        valkey.signal(signal.SIGKILL)
 
 
 def dump(store: redis.Redis) -> Mapping[str, Any]:

@@ -18,6 +18,8 @@ from worker.client import Client
 from worker.errors import (
     FilterInvalid,
     FilterRefused,
+    JobCancelled,
+    JobInvalid,
     JobUnfinished,
     JobUnknown,
     ParameterInvalid,
@@ -25,8 +27,10 @@ from worker.errors import (
     StoreUnavailable,
     WorkerError,
 )
-from worker.job import Cost, Job, Lane, Result, Spent
-from worker.jobstore import Attempt, JobStore, State
+from worker.job import Job, Lane, Spent
+from worker.jobstate import Attempt, State
+from worker.jobstore import JobStore
+from worker.result import Cost, Result
 from worker.settings import Settings
 
 JOB = Job(entity="SalesOrder", filter="OrderTotal gt :t", params={"t": Decimal("10.50")}, lane=Lane.BULK)
@@ -46,9 +50,9 @@ def client(installation: Installation) -> Client:
     return Client(installation.settings)
 
 
-def begun(jobs: JobStore, job_id: str) -> Attempt:
+def begun(jobs: JobStore, job_id: str, turn: int = 0) -> Attempt:
     """A worker's attempt at the job."""
-    attempt = jobs.begin(job_id, JOB, "worker-1", 0)
+    attempt = jobs.begin(job_id, JOB, "worker-1", turn)
     assert isinstance(attempt, Attempt)
     return attempt
 
@@ -99,15 +103,60 @@ def test_a_job_that_waits_says_for_what(installation: Installation, client: Clie
     """Asked for the result of a job that waits, the client says for what."""
     job_id = client.submit(JOB)
     jobs = installation.jobs()
-    jobs.put_off(begun(jobs, job_id), 1, SignInRefused("wrong password"), Spent())
+    jobs.put_off(begun(jobs, job_id), SignInRefused("wrong password"), 1, Spent())
     with pytest.raises(JobUnfinished, match="it is waiting_for_credentials: wrong password"):
         client.result(job_id)
 
 
 def test_an_unknown_job_is_named(client: Client) -> None:
-    """A job that nobody submitted is unknown."""
-    with pytest.raises(JobUnknown, match="no-such-job"):
-        client.result("no-such-job")
+    """A job that nobody submitted is unknown, whatever is asked about it."""
+    for ask in (client.state, client.result, client.cancel, client.retry):
+        with pytest.raises(JobUnknown, match="no-such-job"):
+            ask("no-such-job")
+    assert client.known(["no-such-job"]) == set()
+    assert client.body("no-such-job") is None
+
+
+def test_a_job_with_a_key_is_submitted_once(installation: Installation, client: Client) -> None:
+    """The same submitted again under its key is the first job, without another message; something else is refused."""
+    keyed = JOB.model_copy(update={"idempotency_key": "order-17"})
+    job_id = client.submit(keyed)
+    assert client.submit(keyed) == job_id
+    with pytest.raises(JobInvalid, match="idempotency_key"):
+        client.submit(keyed.model_copy(update={"limit": 5}))
+    assert installation.queued() == 1
+
+
+def test_a_key_is_free_when_its_job_could_not_be_queued(installation: Installation, client: Client) -> None:
+    """Who was refused for want of a broker may submit the job again under its key."""
+    keyed = JOB.model_copy(update={"idempotency_key": "order-17"})
+    gone = installation.settings.model_copy(update={"broker_url": SecretStr("redis+socket:///nowhere/s")})
+    with pytest.raises(StoreUnavailable):
+        Client(gone).submit(keyed)
+    assert client.state(client.submit(keyed)).state is State.ACCEPTED
+
+
+def test_a_job_is_cancelled_and_begun_anew(installation: Installation, client: Client) -> None:
+    """A job that nobody runs is cancelled at once, and its sender rung for; a retry puts it on its queue again."""
+    job_id = client.submit(JOB)
+    assert client.cancel(job_id) is State.CANCELLED
+    with pytest.raises(JobCancelled):
+        client.result(job_id)
+    assert client.retry(job_id) is State.ACCEPTED
+    assert client.retry(job_id) is State.ACCEPTED
+    assert installation.queued() == 3
+    begun(installation.jobs(), job_id, turn=2)
+    assert client.cancel(job_id) is State.RUNNING
+
+
+def test_jobs_are_listed_with_what_they_ask(client: Client) -> None:
+    """Jobs come by state, the latest first, and each says what it asks."""
+    first, second = client.submit(JOB), client.submit(JOB)
+    client.cancel(first)
+    assert [job.job_id for job in client.jobs(State)] == [first, second]
+    assert [job.job_id for job in client.jobs([State.ACCEPTED])] == [second]
+    assert client.body(first) == JOB.wire()
+    assert client.known([first, "nobody"]) == {first}
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from tests.command_line import CommandLine, shell_for
 from tests.erp_floor import Floors, connection_to, erp_of, settings_for
 from tests.installation import eventually
 from tests.sandbox_process import Sandbox
+from tests.store_process import start_store
 from worker.bootsteps import Heartbeat
 from worker.erp.gateway import Gateway
 from worker.erp.logins import Logins
@@ -182,11 +183,31 @@ def test_a_store_that_cannot_write_is_named(
     assert sandbox.tally()["sign_ins"] == 0
 
 
-def test_a_forgetful_store_is_hinted_at(fleet_shell: CommandLine) -> None:
-    """A store that answers is well; that it would forget jobs when it is killed is said beside it."""
+def test_a_forgetful_store_is_refused(sandbox: Sandbox, fleet_shell: CommandLine, store_url: str) -> None:
+    """A store that would forget jobs when it is killed is wrong, and nobody signs in."""
+    with redis.Redis.from_url(store_url) as store:
+        store.config_set("appendonly", "no")
     done = fleet_shell.run("doctor")
-    assert done.status == 0
-    assert "the store forgets jobs when it is killed" in done.out
+    assert done.status == 1
+    assert (verdicts(done.out)["store"], verdicts(done.out)["default: session"]) == ("FAILED", "skipped")
+    assert "it forgets jobs when it is killed: set appendonly yes" in done.out
+    assert sandbox.tally()["sign_ins"] == 0
+
+
+def test_a_broker_is_looked_at(tmp_path: Path, connection: Connection, store_url: str) -> None:
+    """A broker of its own has a line: a Valkey that evicts, or one that does not answer, is wrong."""
+    told = {"ACUWORKER_STORE_URL": store_url, "ACUWORKER_STORE_KEYS": KEY.decode()}
+    with start_store() as broker_url, redis.Redis.from_url(broker_url) as broker:
+        told["ACUWORKER_BROKER_URL"] = broker_url.replace("unix://", "redis+socket://")
+        shell = shell_for(tmp_path, connection, **told)
+        assert verdicts(shell.run("doctor").out)["broker"] == "ok"
+        broker.config_set("maxmemory-policy", "volatile-ttl")
+        done = shell.run("doctor")
+        assert (done.status, verdicts(done.out)["broker"]) == (1, "FAILED")
+        assert "(volatile-ttl): set maxmemory-policy noeviction" in done.out
+    done = shell.run("doctor")
+    assert (done.status, verdicts(done.out)["broker"]) == (1, "FAILED")
+    assert "see ACUWORKER_BROKER_URL" in done.out
 
 
 def test_a_session_that_the_workers_hold_is_used(

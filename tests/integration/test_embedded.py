@@ -20,6 +20,7 @@ from worker import embedded, lockfile
 from worker.embedded import PrivateStore
 from worker.errors import Misconfigured, StoreUnavailable
 from worker.settings import SOCKET_PATH_LIMIT, Settings
+from worker.storage import risks
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_nobody_else_can_reach_it(settings: Settings, store: PrivateStore, clien
 def test_it_writes_down_what_it_is_told_and_throws_nothing_away(
     store: PrivateStore, client: redis.Redis
 ) -> None:
-    """Append-only with an fsync every second, nothing evicted; so check has no hint to give."""
+    """Append-only with an fsync every second, nothing evicted; so there is no risk to name."""
     store.start()
     config = client.config_get("append*") | client.config_get("maxmemory-policy")
     assert (config["appendonly"], config["appendfsync"], config["maxmemory-policy"]) == (
@@ -84,7 +85,7 @@ def test_it_writes_down_what_it_is_told_and_throws_nothing_away(
         "everysec",
         "noeviction",
     )
-    assert embedded.check(client) == []
+    assert risks(client) == []
 
 
 def test_a_killed_server_loses_nothing(store: PrivateStore, client: redis.Redis) -> None:
@@ -322,11 +323,16 @@ def test_a_key_that_is_set_is_not_made(settings: Settings) -> None:
     assert not list(settings.var.iterdir())
 
 
-def test_a_store_that_forgets_is_told(store_url: str) -> None:
-    """A store without an append-only file, or one that evicts, gets a hint for each."""
-    with redis.Redis.from_url(store_url) as careless:
-        careless.config_set("maxmemory-policy", "allkeys-lru")
-        assert embedded.check(careless) == [
-            "the store forgets jobs when it is killed: set appendonly yes",
-            "the store may throw jobs away when its memory is full (allkeys-lru): set maxmemory-policy noeviction",
+def test_a_store_that_forgets_is_seen(store_url: str) -> None:
+    """A store without an append-only file, or one that evicts, is named with what to set; a hidden one is not."""
+    with redis.Redis.from_url(store_url) as store:
+        assert risks(store) == []
+        store.config_set("maxmemory-policy", "allkeys-lru")
+        store.config_set("appendonly", "no")
+        assert risks(store) == [
+            "forgets jobs when it is killed: set appendonly yes",
+            "may throw jobs away when its memory is full (allkeys-lru): set maxmemory-policy noeviction",
         ]
+        store.execute_command("ACL", "SETUSER", "managed", "on", "nopass", "+@all", "-info", "~*")
+        store.execute_command("AUTH", "managed", "any")
+        assert risks(store) is None

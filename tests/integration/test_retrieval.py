@@ -20,9 +20,10 @@ from worker.erp.deadline import Deadline
 from worker.erp.direct import direct
 from worker.errors import KeysInvalid
 from worker.handler import Endpoint
-from worker.job import Cost, File, Job, Result
+from worker.job import Job
 from worker.publisher import Publisher
 from worker.registry import Registry
+from worker.result import Cost, File, Result
 
 ENTITIES = ["Customer", "Payment", "SalesInvoice", "SalesOrder", "Shipment", "StockItem"]
 CUSTOMER = {"filter": "CustomerID eq :customer", "params": {"customer": "C000000003"}}
@@ -43,9 +44,10 @@ class Desk:
         connection = self.erp.connection
         bound = filters.bind(asked.filter, asked.params) if asked.filter else None
         query = handler.query(asked, bound, Endpoint(connection.endpoint, connection.version))
-        pages = handler.retrieve(self.erp, query)
-        published = Publisher(BlobStore(self.blobs)).publish("job-1", asked.values, pages, lambda *_: None)
-        return published.result("job-1", asked, Cost())
+        with Publisher(BlobStore(self.blobs)).draft("job-1", asked.values, None) as draft:
+            for page in handler.retrieve(self.erp, query):
+                draft.add(page)
+            return draft.publish().result("job-1", asked, Cost())
 
     def requests(self, since: int) -> list[str]:
         """The GETs that the ERP saw after an event, without what lies before their entity."""

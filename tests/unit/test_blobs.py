@@ -7,7 +7,7 @@ import os
 import resource
 import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,9 +16,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.blobs import STALE_SECONDS, BlobStore, Stage, display_name
-from worker.errors import BlobsUnavailable
-from worker.job import Blob, Manifest
+from worker.blobs import (
+    FILE_SECONDS,
+    STALE_SECONDS,
+    BlobStore,
+    Stage,
+    Staged,
+    StagedFile,
+    display_name,
+)
+from worker.errors import BlobsUnavailable, StageLost
+from worker.result import Blob, Manifest
 
 MIB = 1024 * 1024
 
@@ -46,10 +54,14 @@ def no_file_over(size: int) -> Iterator[None]:
 
 def publish(stage: Stage, text: bytes) -> tuple[Manifest, Blob]:
     """Publish one part with this text."""
-    staged = stage.file("records-00001.ndjson")
-    staged.write(text)
-    part = stage.part(staged, 1)
-    return stage.publish(Manifest(job_id="job-1", records=(part,), files=()))
+    return stage.publish("job-1", [sealed(stage.file("records-00001.ndjson"), text)], [])
+
+
+def sealed(file: StagedFile, text: bytes) -> Staged:
+    """A part with this text, as it is kept in a checkpoint."""
+    file.write(text)
+    file.seal()
+    return Staged(name=file.path.name, size=file.size, records=text.count(b"\n"), sha256=file.sha256)
 
 
 @pytest.mark.parametrize(
@@ -116,16 +128,70 @@ def test_nothing_is_made_before_it_is_needed(tmp_path: Path) -> None:
     assert not (tmp_path / "blobs").exists()
 
 
-def test_what_is_not_published_goes(tmp_path: Path) -> None:
-    """A job that fails leaves no parts, finished ones included."""
-    with pytest.raises(RuntimeError), BlobStore(tmp_path).stage("job-1") as stage:
-        finished = stage.file("records-00001.ndjson")
-        finished.write(b"{}\n")
-        stage.part(finished, 1)
+def test_what_is_not_published_is_not_seen_and_goes_with_its_job(tmp_path: Path) -> None:
+    """An attempt that fails leaves its work to the next one, out of sight; when the job ends, all of it goes."""
+    store = BlobStore(tmp_path)
+    with pytest.raises(RuntimeError), store.stage("job-1") as stage:
+        sealed(stage.file("records-00001.ndjson"), b"{}\n")
         stage.file("records-00002.ndjson").write(b"{}\n")
-        raise RuntimeError("the job fails")
-    assert files_in(tmp_path) == []
-    assert list((tmp_path / "staging").iterdir()) == []
+        raise RuntimeError("the attempt fails")
+    left = files_in(tmp_path)
+    assert len(left) == 2
+    assert all(name.startswith("staging/job-1/") for name in left)
+    with store.stage("job-2") as other:
+        sealed(other.file("records-00001.ndjson"), b"{}\n")
+    store.discard("job-1")
+    assert [name.split("/")[1] for name in files_in(tmp_path)] == ["job-2"]
+
+
+def test_an_attempt_goes_on_with_what_the_one_before_wrote(tmp_path: Path) -> None:
+    """An open file goes on after the bytes that its checkpoint names, in a file of the new attempt's own."""
+    store = BlobStore(tmp_path)
+    with store.stage("job-1") as stage:
+        before = stage.file("records-00001.ndjson")
+        before.write(b"kept\n")
+        before.sync()
+        kept = Staged(name=before.path.name, size=before.size, records=1)
+        before.write(b"not kept\n")
+    with store.stage("job-1") as stage:
+        after = stage.resumed("records-00001.ndjson", kept)
+        after.write(b"more\n")
+        after.seal()
+    assert after.path.read_bytes() == b"kept\nmore\n"
+    assert (after.size, after.sha256) == (10, hashlib.sha256(b"kept\nmore\n").hexdigest())
+    assert before.path.read_bytes() == b"kept\nnot kept\n"
+
+
+@pytest.mark.parametrize("left", [None, b"", b"kep"])
+def test_what_is_gone_from_the_stage_is_named(tmp_path: Path, left: bytes | None) -> None:
+    """Where an earlier attempt's file is not there, or is shorter than was said, the next one is told so."""
+    with BlobStore(tmp_path).stage("job-1") as stage:
+        kept = sealed(stage.file("records-00001.ndjson"), b"kept\n")
+        path = tmp_path / "staging" / "job-1" / kept.name
+        path.unlink() if left is None else path.write_bytes(left)
+        for look in (stage.find, lambda written: stage.resumed("records-00001.ndjson", written)):
+            with pytest.raises(StageLost, match="is the blob directory shared"):
+                look(kept)
+
+
+def test_attempts_of_a_job_write_side_by_side(tmp_path: Path) -> None:
+    """One that was given up for dead spoils nothing of its successor's, whichever of them writes, and when."""
+    store = BlobStore(tmp_path)
+    with store.stage("job-1") as zombie, store.stage("job-1") as successor:
+        late = zombie.file("records-00001.ndjson")
+        late.write(b"one\n")
+        late.sync()
+        after = successor.resumed(
+            "records-00001.ndjson", Staged(name=late.path.name, size=late.size, records=1)
+        )
+        late.write(b"of the zombie\n")
+        part = sealed(after, b"two\n")
+        late.restart()
+        manifest, _ = successor.publish("job-1", [part], [])
+        standing = zombie.publish("job-1", [sealed(late, b"too late\n")], [])
+        assert standing[0] == manifest
+    store.discard("job-1")
+    assert path_of(manifest.records[0]).read_bytes() == b"one\ntwo\n"
 
 
 def test_parts_are_seen_through_their_manifest(tmp_path: Path) -> None:
@@ -139,7 +205,6 @@ def test_parts_are_seen_through_their_manifest(tmp_path: Path) -> None:
     assert Manifest.model_validate_json(told) == manifest
     assert path_of(part).read_bytes() == b'{"n":1}\n'
     assert (part.size, part.sha256, part.records) == (8, hashlib.sha256(b'{"n":1}\n').hexdigest(), 1)
-    assert list((tmp_path / "staging").iterdir()) == []
 
 
 def test_of_two_that_publish_the_first_stands(tmp_path: Path) -> None:
@@ -149,7 +214,7 @@ def test_of_two_that_publish_the_first_stands(tmp_path: Path) -> None:
         standing = publish(first, b"first\n")
         assert publish(second, b"second\n") == standing
     assert path_of(standing[0].records[0]).read_bytes() == b"first\n"
-    assert len([name for name in files_in(tmp_path) if name.endswith(".ndjson")]) == 1
+    assert len(files_in(tmp_path / "jobs")) == 2
 
 
 def test_of_many_that_publish_at_once_one_stands(tmp_path: Path) -> None:
@@ -164,32 +229,34 @@ def test_of_many_that_publish_at_once_one_stands(tmp_path: Path) -> None:
         given = list(pool.map(race, range(40)))
     assert all(one == given[0] for one in given)
     assert path_of(given[0][0].records[0]).exists()
-    assert len([name for name in files_in(tmp_path) if name.endswith(".ndjson")]) == 1
+    assert len(files_in(tmp_path / "jobs")) == 2
 
 
-@pytest.mark.parametrize("act", ["keep", "part"])
-def test_a_full_disk_leaves_nothing(tmp_path: Path, act: str) -> None:
-    """A file that does not fit is refused with its directory and the reason, and nothing of it stays."""
-    with (
-        pytest.raises(BlobsUnavailable) as caught,
-        no_file_over(MIB),
-        BlobStore(tmp_path).stage("j") as stage,
-    ):
+@pytest.mark.parametrize("act", ["write", "keep", "publish"])
+def test_a_full_disk_shows_nothing(tmp_path: Path, act: str) -> None:
+    """What does not fit is refused with its directory and the reason, and nothing of it can be seen."""
+    store = BlobStore(tmp_path)
+    with pytest.raises(BlobsUnavailable) as caught, no_file_over(MIB), store.stage("j") as stage:
         staged = stage.file("big")
-        for _ in range(3):
-            staged.write(b"x" * (MIB // 2))
-        stage.keep(staged) if act == "keep" else stage.part(staged, 1)
+        staged.write(b"x" * (MIB - 10))
+        if act == "write":
+            staged.write(b"x" * MIB)
+        staged.write(b"x" * 20)  # too much, once it goes from memory to the disk
+        stage.keep(staged) if act == "keep" else stage.publish("j", [sealed(staged, b"")], [])
     assert str(tmp_path) in str(caught.value)
     assert "File too large" in str(caught.value)
+    assert {name.split("/")[0] for name in files_in(tmp_path)} <= {"staging"}
+    store.discard("j")
     assert files_in(tmp_path) == []
 
 
 def test_a_manifest_that_cannot_be_shown_takes_its_parts_along(tmp_path: Path) -> None:
-    """When the last step fails, the parts that were already in their place go."""
+    """When the last step fails, the parts that were already in their place go; what was staged stays."""
     (tmp_path / "jobs" / "job-1" / "manifest.json").mkdir(parents=True)
     with pytest.raises(BlobsUnavailable), BlobStore(tmp_path).stage("job-1") as stage:
         publish(stage, b"text\n")
-    assert files_in(tmp_path) == []
+    assert [path.name for path in (tmp_path / "jobs" / "job-1").iterdir()] == ["manifest.json"]
+    assert len(files_in(tmp_path / "staging")) == 2
 
 
 def test_a_directory_that_cannot_be_one_is_named(tmp_path: Path) -> None:
@@ -203,18 +270,55 @@ def test_a_directory_that_cannot_be_one_is_named(tmp_path: Path) -> None:
     assert "File exists" in str(caught.value) or "Not a directory" in str(caught.value)
 
 
-def test_what_a_killed_process_left_goes_after_an_hour(tmp_path: Path) -> None:
-    """Staged files that nobody writes any more are swept; fresh ones, and those in use, stay."""
-    old = time.time() - STALE_SECONDS - 10
-    for name in ("left-behind", "left-just-now"):
-        (tmp_path / "staging" / name).mkdir(parents=True)
-        (tmp_path / "staging" / name / "part").write_bytes(b"x")
-    os.utime(tmp_path / "staging" / "left-behind", (old, old))
+def age(path: Path, seconds: float) -> Path:
+    """Let something be so old."""
+    then = time.time() - seconds
+    os.utime(path, (then, then))
+    return path
+
+
+def test_only_what_is_old_and_unknown_is_swept(tmp_path: Path) -> None:
+    """What belongs to no known job goes after an hour; what is younger, or a known job's, stays for ever."""
     store = BlobStore(tmp_path)
-    with store.stage("slow") as slow:
-        staged = slow.file("part")
-        os.utime(staged.path.parent, (old, old))
-        with store.stage("other") as other:
-            other.file("part")
-            assert staged.path.exists()
-    assert files_in(tmp_path) == ["staging/left-just-now/part"]
+    asked: list[str] = []
+    for job_id in ("old", "old-known", "young"):
+        with store.stage(job_id) as stage:
+            publish(stage, b"text\n")
+        for place in ("staging", "jobs"):
+            age(
+                tmp_path / place / job_id,
+                STALE_SECONDS + 10 if job_id.startswith("old") else STALE_SECONDS - 60,
+            )
+
+    def known(job_ids: Sequence[str]) -> frozenset[str]:
+        asked.extend(job_ids)
+        return frozenset(["old-known", "young"]) & frozenset(job_ids)
+
+    assert store.sweep(known) == 2
+    assert sorted(asked) == ["old", "old", "old-known", "old-known"]
+    for place in ("staging", "jobs"):
+        assert sorted(path.name for path in (tmp_path / place).iterdir()) == ["old-known", "young"]
+    assert store.sweep(known) == 0
+
+
+def test_a_file_is_swept_long_after_its_last_use(tmp_path: Path) -> None:
+    """An attached file stays for as long as a job that names it may be known; being used again makes it young."""
+    store = BlobStore(tmp_path)
+    kept = {}
+    for content in (b"old", b"young", b"used again"):
+        with store.stage("j") as stage:
+            staged = stage.file("f")
+            staged.write(content)
+            kept[content] = path_of(stage.keep(staged))
+        age(kept[content], FILE_SECONDS - 60 if content == b"young" else FILE_SECONDS + 10)
+    with store.stage("k") as stage:
+        staged = stage.file("f")
+        staged.write(b"used again")
+        stage.keep(staged)
+    assert store.sweep(frozenset) == 1
+    assert {content for content, path in kept.items() if path.exists()} == {b"young", b"used again"}
+
+
+def test_there_is_nothing_to_sweep_where_nothing_was_written(tmp_path: Path) -> None:
+    """A blob directory that is not there yet is clean."""
+    assert BlobStore(tmp_path / "blobs").sweep(frozenset) == 0

@@ -18,9 +18,10 @@ from pydantic import BaseModel
 
 from worker import telemetry
 from worker.cli import how_far, job_fields, main
-from worker.job import Job, Manifest
-from worker.job import Result as JobResult
-from worker.jobstore import JobState, State
+from worker.job import Job
+from worker.jobstate import JobState, State
+from worker.result import Manifest
+from worker.result import Result as JobResult
 
 UNSAID: dict[str, Any] = {
     "entity": None,
@@ -127,6 +128,13 @@ def test_a_bad_job_is_refused_in_one_line(arguments: list[str], line: str) -> No
         (["sessions", "sign-out", "--slot", "0"], "", "0 is not in the range"),
         (["sessions", "release", "default"], "", "Missing argument 'SLOT'"),
         (["license", "set", "default"], "", "Missing argument 'LIMIT=NUMBER...'"),
+        (["jobs", "list", "--state", "lost"], "", "'lost' is not one of 'accepted', 'running', 'waiting'"),
+        (["jobs", "list", "--limit", "0"], "", "0 is not in the range"),
+        (["jobs", "show"], "", "Missing argument 'ID'"),
+        (["jobs", "retry"], "", "Missing argument 'ID...'"),
+        (["jobs", "cancel"], "", "Missing argument 'ID...'"),
+        (["metrics"], "", "Missing option '--port'"),
+        (["up", "--metrics", "0"], "", "0 is not in the range"),
     ],
 )
 def test_a_wrong_option_is_a_usage_error(arguments: list[str], stdin: str, reason: str) -> None:
@@ -175,10 +183,13 @@ def test_a_watcher_is_told_how_far_a_job_is(state: State, waiting_for: str | Non
         state=state,
         entity="SalesOrder",
         connection="default",
+        lane=None,
         accepted_at=0.0,
         started_at=None,
         finished_at=None,
         attempts=1,
+        crashes=0,
+        slices=0,
         pages=3,
         records=1500,
         waiting_state="waiting_for_session",

@@ -13,7 +13,7 @@ from worker.erp.slots import State as SlotState
 from worker.errors import ConnectionPaused, ErpAway, LoginLimit, SignInRefused, WorkerError
 from worker.fleet import Fleet, Level, Work, judge, work_of
 from worker.job import Lane
-from worker.jobstore import Present, Standing, State
+from worker.jobstate import Present, Standing, State
 from worker.settings import License
 
 BOTH = Present(owner="a@h/1", lanes=frozenset(Lane))
@@ -102,6 +102,12 @@ def test_work_is_told_by_connection_and_lane() -> None:
             Level.WARNING,
             "WARNING: no worker serves the lane interactive",
         ),
+        (
+            replace(WELL, jobs={State.DEAD: 2}),
+            Level.WARNING,
+            "WARNING: 2 jobs are dead, as workers ended at it again and again: acuworker jobs list --state dead",
+        ),
+        (replace(WELL, jobs={State.DEAD: 1}), Level.WARNING, "WARNING: 1 job is dead"),
         (barred(SignInRefused("wrong password")), Level.WARNING, "WARNING: default: wrong password"),
         (barred(ConnectionPaused("paused\n by me")), Level.WARNING, "WARNING: default: paused by me"),
         (

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from worker.erp.client import Erp
 from worker.errors import KeysInvalid
 from worker.handler import Endpoint, Handler
-from worker.job import Job, Page, Query
+from worker.job import Cursor, Job, Page, Query
 
 ENDPOINT = Endpoint("Default", "20.200.001")
 ERP = cast(Erp, SimpleNamespace(download=print))
@@ -31,7 +31,7 @@ class Orders(Handler):
     def pages(self, erp: Erp, query: Query) -> Iterator[Page]:
         """One page with one record that has a file."""
         record = {"id": "r1", "files": [{"id": "f1", "filename": "a.txt", "href": "/files/f1"}]}
-        yield Page(records=[record], cursor=1, strategy="one")
+        yield Page(records=[record], cursor=Cursor(strategy="one", passed=1, over=True))
 
 
 class Narrow(Orders):

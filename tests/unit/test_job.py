@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from worker.errors import JobInvalid, JobRefused, KeysInvalid, ParameterInvalid
-from worker.job import MAX_PAGE_SIZE, Job, Lane, Manifest, Result
+from worker.errors import JobInvalid, JobRefused, KeysInvalid, ParameterInvalid, WorkerTooOld
+from worker.job import FORM, MAX_PAGE_SIZE, Job, Lane, NewerJob
+from worker.result import Manifest, Result
 
 ORDER: dict[str, Any] = {"entity": "SalesOrder"}
 FILTERED: dict[str, Any] = {**ORDER, "filter": "A eq :a"}
@@ -70,6 +71,13 @@ REFUSED: list[tuple[object, type[JobRefused], str, str]] = [
     (ORDER | {"page_size": math.nan}, JobInvalid, "page_size", "NaN"),
     (FILTERED | {"params": [1]}, ParameterInvalid, "params", "an object"),
     (ORDER | {"attachments": "yes"}, JobInvalid, "attachments", "true or false"),
+    (ORDER | {"idempotency_key": ""}, JobInvalid, "idempotency_key", "1 to 128 printable ASCII"),
+    (ORDER | {"idempotency_key": "two words"}, JobInvalid, "idempotency_key", "without blanks"),
+    (ORDER | {"idempotency_key": "x" * 129}, JobInvalid, "idempotency_key", "1 to 128"),
+    (ORDER | {"idempotency_key": 17}, JobInvalid, "idempotency_key", "1 to 128"),
+    (ORDER | {"form": 0}, JobInvalid, "form", "from 1 up"),
+    (ORDER | {"form": "1"}, JobInvalid, "form", "from 1 up"),
+    (ORDER | {"form": True}, JobInvalid, "form", "from 1 up"),
 ]
 
 
@@ -121,6 +129,36 @@ def test_lane_and_deadline(given: dict[str, Any], queue: Lane, lane: Lane, secon
     assert (job.lane, job.allowed_seconds) == (lane, seconds)
 
 
+@pytest.mark.parametrize("form", [FORM + 1, 10**30])
+def test_a_newer_form_is_for_a_newer_worker(form: int) -> None:
+    """A job of a form that is not known here is not refused: it waits, whatever else stands in it."""
+    with pytest.raises(WorkerTooOld, match=f"form {form}.*start newer workers"):
+        Job.parse(ORDER | {"form": form, "region": "EU", "keys": 7})
+
+
+def test_every_form_that_is_known_is_read() -> None:
+    """A job may say its form, and it travels on; one that says none is of the first."""
+    assert Job.parse(ORDER | {"form": FORM}).wire() == ORDER | {"form": FORM}
+    assert Job.parse(ORDER).form == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "lane", "seconds"),
+    [
+        ({"deadline_seconds": 90}, Lane.BULK, 90),
+        ({}, Lane.BULK, 86_400),
+        ({}, None, 60),
+        ({"deadline_seconds": "soon"}, Lane.INTERACTIVE, 60),
+        ({"deadline_seconds": -1}, Lane.INTERACTIVE, 60),
+        ({"deadline_seconds": 10**9}, Lane.BULK, 86_400),
+    ],
+)
+def test_how_long_a_newer_job_may_take(body: dict[str, Any], lane: Lane | None, seconds: int) -> None:
+    """Of a job that cannot be read its deadline is believed where it makes sense, and else is its lane's."""
+    job = NewerJob(body, lane, WorkerTooOld("newer"))
+    assert (job.allowed_seconds, job.connection) == (seconds, "default")
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
@@ -134,7 +172,7 @@ def test_any_message_is_a_job_or_a_refusal(body: object) -> None:
     """Whatever JSON a message holds, it is a job or a JobRefused, and nothing else is raised."""
     try:
         assert Job.parse(body).entity
-    except JobRefused as error:
+    except (JobRefused, WorkerTooOld) as error:
         assert error.field
 
 

@@ -18,24 +18,30 @@ FLOORS = (
     {"worker.__main__"},
     {"worker.cli"},
     {"worker.commands"},
-    {"worker.doctor", "worker.operate", "worker.supervisor"},
+    {"worker.flowerbed", "worker.metrics"},
+    {"worker.doctor", "worker.health", "worker.jobs", "worker.operate", "worker.supervisor"},
     {"worker.status"},
     {"worker.fleet"},
     {"worker.connect", "worker.embedded"},
     {"worker.login"},
-    {"worker.connections", "worker.lockfile", "worker.prompt", "worker.results"},
+    {"worker.connections", "worker.prompt", "worker.results"},
+    {"worker.watchdog"},
     {"worker.bootsteps", "worker.client"},
+    {"worker.consumer", "worker.sweeper"},
+    {"worker.doorbell"},
     {"worker.celery", "worker.tasks"},
     {"worker.telemetry", "worker.runner"},
     {"worker.registry", "worker.publisher", "worker.jobstore"},
+    {"worker.jobstate"},
     {"plugins.entity", "plugins.payment", "plugins.sales_order", "plugins.stock_item"},
     {"plugins.catalogue"},
     {"worker.handler", "worker.blobs"},
-    {"worker.strategies", "worker.storage"},
+    {"worker.beats"},
+    {"worker.lockfile", "worker.strategies", "worker.storage"},
     {"worker.erp"},
     {"worker.settings"},
     {"worker.connection"},
-    {"worker.job"},
+    {"worker.job", "worker.result"},
     {"worker.errors", "worker.params"},
     {"worker", "plugins"},
 )
@@ -147,9 +153,10 @@ def test_celery_stays_on_the_upper_floors() -> None:
         for name, targets in modules("worker").items()
         if any(target.split(".")[0] in ("celery", "kombu") for target in targets)
     }
-    queue = {"worker.celery", "worker.client", "worker.tasks", "worker.bootsteps"}
+    queue = {"worker.celery", "worker.client", "worker.doorbell", "worker.tasks"}
+    steps = {"worker.bootsteps", "worker.consumer", "worker.watchdog"}
     watchers = {"worker.fleet", "worker.doctor"}
-    assert users <= queue | watchers
+    assert users <= queue | steps | watchers
 
 
 @pytest.mark.parametrize("package", EMPTY)

@@ -8,17 +8,19 @@ import tracemalloc
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.blobs import BlobStore
 from worker.errors import AnswerCut, BlobsUnavailable, Stopping
-from worker.job import Attachment, Blob, Cost, File, Job, Manifest, Page, Record, Sink, Values
+from worker.job import Attachment, Cursor, Job, Page, Record, Sink, Values
 from worker.publisher import INLINE_BYTES, PART_BYTES, Published, Publisher, plain
+from worker.result import Blob, Cost, File, Manifest
 
 FIELDS = st.text(st.sampled_from("ABCdef"), min_size=1, max_size=6).map(lambda name: "F" + name)
 SCALARS = (
@@ -58,12 +60,19 @@ def _members(depth: int) -> st.SearchStrategy[tuple[object, object]]:
 
 def published(root: Path, pages: Iterable[Page], values: Values = Values.WIRE) -> Published:
     """What a publisher makes of these pages."""
-    return Publisher(BlobStore(root)).publish("job-1", values, pages, lambda pages, records: None)
+    publisher = Publisher(BlobStore(root))
+    with publisher.draft("job-1", values, None) as draft:
+        for page in pages:
+            draft.add(page)
+        result = draft.publish()
+    publisher.discard("job-1")
+    return result
 
 
 def page_of(*records: Record, attachments: tuple[Attachment, ...] = (), notes: tuple[str, ...] = ()) -> Page:
     """A page with these records."""
-    return Page(records=records, cursor=len(records), strategy="one", attachments=attachments, notes=notes)
+    cursor = Cursor(strategy="one", passed=len(records))
+    return Page(records=records, cursor=cursor, attachments=attachments, notes=notes)
 
 
 def attachment(content: bytes, name: str = "Stock Items (A)\\a.jpg") -> Attachment:
@@ -185,7 +194,7 @@ def test_files_count_towards_what_is_inline(tmp_path: Path) -> None:
     assert bytes_of(File.model_validate_json(line)) == b"picture"
     assert (large.count, large.file_count, manifest.files[0].records) == (1, 1, 1)
     beside = Path(manifest.files[0].url.removeprefix("file://")).parent
-    assert files_in(beside) == ["files-00001.ndjson", "manifest.json", "records-00001.ndjson"]
+    assert files_in(beside) == ["files-00001.ndjson", "records-00001.ndjson"]
 
 
 def test_an_empty_list_is_an_empty_text(tmp_path: Path) -> None:
@@ -238,8 +247,8 @@ def test_attached_files_are_blobs_with_a_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [AnswerCut("the body ended early"), Stopping("the worker stops")])
-def test_a_job_that_fails_leaves_no_parts(tmp_path: Path, error: Exception) -> None:
-    """Whatever ends the pages ends the job, and the parts that were written go."""
+def test_an_attempt_that_fails_shows_nothing(tmp_path: Path, error: Exception) -> None:
+    """Whatever ends the pages, nothing that was written can be seen; with the end of the job it goes."""
 
     def failing() -> Iterator[Page]:
         yield page_of(*(filling(4096) for _ in range(100)))
@@ -247,11 +256,13 @@ def test_a_job_that_fails_leaves_no_parts(tmp_path: Path, error: Exception) -> N
 
     with pytest.raises(type(error)):
         published(tmp_path, failing())
+    assert {path.name for path in tmp_path.iterdir()} == {"staging"}
+    Publisher(BlobStore(tmp_path)).discard("job-1")
     assert files_in(tmp_path) == []
 
 
-def test_a_download_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    """A file that was cut for good fails the job, and no byte of it is kept."""
+def test_a_download_that_fails_is_not_kept(tmp_path: Path) -> None:
+    """A file that was cut for good fails the attempt, and no byte of it can be seen."""
 
     def cut(sink: Sink) -> None:
         sink.write(b"half of it")
@@ -260,7 +271,7 @@ def test_a_download_that_fails_leaves_nothing(tmp_path: Path) -> None:
     broken = Attachment(record_id="r1", file_id="f1", name="a", save=cut)
     with pytest.raises(AnswerCut):
         published(tmp_path, [page_of({"id": "r1"}, attachments=(broken,))])
-    assert files_in(tmp_path) == []
+    assert {path.name for path in tmp_path.iterdir()} == {"staging"}
 
 
 def test_a_small_result_needs_no_blob_directory(tmp_path: Path) -> None:
@@ -278,12 +289,97 @@ def test_a_second_try_gives_the_result_that_stands(tmp_path: Path) -> None:
     assert (second.manifest, second.count) == (first.manifest, 30)
 
 
-def test_progress_is_told_after_each_page(tmp_path: Path) -> None:
-    """Those who watch are told how many pages and records there are so far."""
-    told: list[tuple[int, int]] = []
-    pages = [page_of({"id": "1"}, {"id": "2"}), page_of(), page_of({"id": "3"})]
-    Publisher(BlobStore(tmp_path)).publish("j", Values.PLAIN, pages, lambda *seen: told.append(seen))
-    assert told == [(1, 2), (2, 2), (3, 3)]
+SIZES = st.sampled_from([10, 100, 4096, INLINE_BYTES // 2, INLINE_BYTES + 1])
+
+
+@st.composite
+def page_lists(draw: st.DrawFn) -> list[Page]:
+    """Pages of records of all sizes, some with files, and with notes that repeat."""
+    pages = []
+    for number in range(draw(st.integers(1, 6))):
+        records = [{"n": number, **filling(size)} for size in draw(st.lists(SIZES, max_size=4))]
+        files = tuple(attachment(b"%d" % named) for named in draw(st.lists(st.integers(0, 3), max_size=3)))
+        notes = tuple(draw(st.lists(st.sampled_from(["slow", "gone"]), max_size=2)))
+        pages.append(page_of(*records, attachments=files, notes=notes))
+    return pages
+
+
+@settings(max_examples=40, deadline=None)
+@given(pages=page_lists(), cuts=st.sets(st.integers(0, 5)), torn=st.booleans())
+def test_a_draft_goes_on_from_any_checkpoint(pages: list[Page], cuts: set[int], torn: bool) -> None:
+    """However often and wherever a job is interrupted, its result is that of a job that never was, byte for byte."""
+    with TemporaryDirectory() as whole, TemporaryDirectory() as cut, pytest.MonkeyPatch.context() as patched:
+        patched.setattr("worker.publisher.PART_BYTES", 2 * INLINE_BYTES)
+        expected = published(Path(whole), pages)
+        publisher = Publisher(BlobStore(Path(cut)))
+        kept, done = None, 0
+        while True:
+            with publisher.draft("job-1", Values.WIRE, kept) as draft:
+                assert (draft.after and draft.after.passed, draft.pages) == _after(pages[:done])
+                for page in pages[done:]:
+                    draft.add(page)
+                    done += 1
+                    kept = draft.checkpoint(page.cursor).text()
+                    if done - 1 in cuts:
+                        if torn and done < len(pages):
+                            draft.add(pages[done])  # its checkpoint never comes
+                        break
+                else:
+                    result = draft.publish()
+                    break
+        assert told(result, Path(cut)) == told(expected, Path(whole))
+
+
+def _after(pages: list[Page]) -> tuple[int | None, int]:
+    return (pages[-1].cursor.passed if pages else None), len(pages)
+
+
+def told(result: Published, root: Path) -> list[object]:
+    """All that a caller gets, with the bytes of every part instead of their place."""
+    facts = [result.count, result.file_count, result.pages, result.strategy, result.notes, result.records]
+    if result.manifest is None:
+        files = [file.model_copy(update={"url": bytes_of(file)}) for file in result.files or ()]
+        return [*facts, files]
+    manifest = manifest_of(result)
+    texts = [bytes_of(part).replace(str(root).encode(), b"") for part in (*manifest.records, *manifest.files)]
+    return [*facts, texts, [part.records for part in (*manifest.records, *manifest.files)]]
+
+
+def test_a_draft_survives_its_own_publishing(tmp_path: Path) -> None:
+    """A job whose worker ended after the manifest was shown, and before anybody was told, ends with that manifest."""
+    publisher = Publisher(BlobStore(tmp_path))
+    page = page_of(*(filling(4096) for _ in range(30)))
+    with publisher.draft("job-1", Values.WIRE, None) as draft:
+        draft.add(page)
+        kept = draft.checkpoint(page.cursor).text()
+        first = draft.publish()
+    with publisher.draft("job-1", Values.WIRE, kept) as draft:
+        assert draft.publish() == first
+    publisher.discard("job-1")
+    assert [part.records for part in manifest_of(first).records] == [30]
+
+
+@pytest.mark.parametrize("lost", ["the open part", "a sealed part", "the meaning"])
+def test_a_draft_whose_stage_is_lost_begins_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    """Where what was kept is not there or cannot be read, the job begins at its beginning, and is whole."""
+    if lost == "a sealed part":
+        monkeypatch.setattr("worker.publisher.PART_BYTES", INLINE_BYTES)
+    publisher = Publisher(BlobStore(tmp_path))
+    page = page_of(*(filling(4096) for _ in range(30)))
+    with publisher.draft("job-1", Values.WIRE, None) as draft:
+        draft.add(page)
+        kept = draft.checkpoint(page.cursor).text()
+    if lost == "the meaning":
+        kept = '{"cursor":7}'
+    else:
+        (part,) = (tmp_path / "staging" / "job-1").glob("records-00001*")
+        part.unlink()
+    with publisher.draft("job-1", Values.WIRE, kept) as draft:
+        assert (draft.after, draft.pages, draft.records) == (None, 0, 0)
+        draft.add(page)
+        assert draft.publish().count == 30
 
 
 def test_notes_come_once_and_not_without_end(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from worker import results
 from worker.errors import BlobsUnavailable
-from worker.job import Blob, Cost, File, Manifest, Result
+from worker.result import Blob, Cost, File, Manifest, Result
 
 BASE = Result(job_id="j", connection="default", entity="Thing", count=2, strategy="one", cost=Cost(), pages=1)
 

@@ -183,6 +183,21 @@ def test_an_address_of_no_known_kind(
 
 
 @pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("filesystem://", "a killed worker loses it"),
+        ("sqla+sqlite:///jobs.db", "never gives out again"),
+        ("memory://", "within one process"),
+    ],
+)
+def test_a_broker_that_loses_jobs(file: Path, monkeypatch: pytest.MonkeyPatch, url: str, why: str) -> None:
+    """Celery's brokers without a server are refused with the reason."""
+    monkeypatch.setenv("ACUWORKER_BROKER_URL", url)
+    with pytest.raises(Misconfigured, match=f"amqps://: .*{why}"):
+        Settings.load()
+
+
+@pytest.mark.parametrize(
     ("name", "url"), [("STORE_URL", "rediss://h/0"), ("BROKER_URL", "amqps://h"), ("BROKER_URL", "redis://h")]
 )
 def test_an_address_of_a_known_kind(file: Path, monkeypatch: pytest.MonkeyPatch, name: str, url: str) -> None:

@@ -16,7 +16,7 @@ from worker.erp.slots import State as SlotState
 from worker.errors import ConnectionPaused, SignInRefused
 from worker.fleet import Fleet, judge
 from worker.job import Lane
-from worker.jobstore import State
+from worker.jobstate import State
 from worker.settings import License
 from worker.status import document, report, span, why_cut
 
@@ -72,6 +72,16 @@ def test_machines_get_all_of_it() -> None:
     assert license_["bars"] == {"default": {"code": "SignInRefused", "message": "wrong password"}}
     assert license_["in_force"] == {"name": "default", "max_sessions": 1, "max_per_minute": 50}
     assert found["fleet"]["queued"] == {"interactive": 0, "bulk": 0}
+
+
+def test_jobs_are_told_by_what_becomes_of_them() -> None:
+    """How many jobs wait, run, are parked or dead, and how long the oldest has waited: for people and machines."""
+    counts = {State.ACCEPTED: 1200, State.RUNNING: 3, State.WAITING: 2, State.DEAD: 4}
+    fleet = replace(WELL, jobs=counts, work=[work()])
+    assert {"1,200", "3", "2", "4", "9s"} <= cells(told(fleet, 80))
+    found = json.loads(document(fleet, judge(fleet)))
+    assert found["jobs"] == {"waiting": 1200, "running": 3, "parked": 2, "dead": 4, "oldest_seconds": 9.0}
+    assert json.loads(document(None, judge(fleet)))["jobs"] is None
 
 
 def test_a_cut_limit_says_why() -> None:

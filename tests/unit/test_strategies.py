@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import pytest
@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from worker.erp.client import Erp
 from worker.errors import AnswerMalformed, ErpFault, NotOptimizable, RecordNotFound
-from worker.job import Page, Query, Record, Sink
+from worker.job import Cursor, Page, Query, Record, Sink
 from worker.strategies import attachments, batches, by_key, one, or_by_key
 
 QUERY = Query(entity="Order", key_fields=("Type", "Number"), select=("Number", "Total"), expand=("Lines",))
+AFTER_ONE = Cursor(strategy="one", passed=1)
 
 
 @dataclass
@@ -97,7 +98,7 @@ def test_one_asks_once_for_a_list() -> None:
     """The whole list is one request and one page, up to the job's limit."""
     shelf = shelf_of(9)
     (page,) = one(erp(shelf), Query(entity="Order", limit=4))
-    assert (numbers([page]), page.cursor, page.strategy) == ([0, 1, 2, 3], 4, "one")
+    assert (numbers([page]), page.cursor) == ([0, 1, 2, 3], Cursor(strategy="one", passed=4, over=True))
     assert [(top, skip) for _, top, skip in shelf.lists] == [(4, 0)]
 
 
@@ -122,7 +123,7 @@ def test_a_list_in_batches_is_the_whole_list(count: int, size: int, limit: int |
     )
     wanted = count if limit is None else min(count, limit)
     assert numbers(pages) == list(range(wanted))
-    assert [page.cursor for page in pages] == [min(end, wanted) for end in _ends(wanted, size)]
+    assert [page.cursor.passed for page in pages] == [min(end, wanted) for end in _ends(wanted, size)]
     assert all(top is not None and top <= size for _, top, _ in shelf.lists)
     asks_for_the_end = wanted % size == 0 and limit != wanted and wanted > 0
     assert len(shelf.lists) == len(pages) + asks_for_the_end
@@ -136,7 +137,7 @@ def _ends(wanted: int, size: int) -> list[int]:
 def test_an_empty_list_is_one_empty_page(way: Any) -> None:
     """A list without records still says that it was read, and how."""
     (page,) = way(erp(shelf_of(0)), QUERY)
-    assert (list(page.records), page.cursor, page.strategy) == ([], 0, way.__name__)
+    assert (list(page.records), page.cursor) == ([], Cursor(strategy=way.__name__, passed=0, over=True))
 
 
 def test_by_key_lists_keys_alone_and_reads_whole_records() -> None:
@@ -180,7 +181,7 @@ def test_by_key_notes_what_is_gone() -> None:
     shelf = shelf_of(3, gone={"SO/1"})
     (page,) = by_key(erp(shelf), QUERY)
     assert numbers([page]) == [0, 2]
-    assert page.cursor == 3
+    assert page.cursor.passed == 3
     assert page.notes == ("SO/1 was listed, and gone before it could be read",)
 
 
@@ -189,7 +190,7 @@ def test_a_list_that_cannot_be_optimized_goes_on_by_key() -> None:
     shelf = shelf_of(3, optimizes=False)
     pages = list(or_by_key(erp(shelf), QUERY, batches(erp(shelf), QUERY)))
     assert numbers(pages) == [0, 1, 2]
-    assert {page.strategy for page in pages} == {"by_key"}
+    assert {page.cursor.strategy for page in pages} == {"by_key"}
     assert all("Lines.Item: View Lines has BQL delegate" in page.notes[0] for page in pages)
 
 
@@ -197,14 +198,14 @@ def test_a_list_that_is_optimized_goes_on_as_it_is() -> None:
     """Where the list can be read, nothing is read by key."""
     shelf = shelf_of(3)
     (page,) = or_by_key(erp(shelf), QUERY, batches(erp(shelf), QUERY))
-    assert (page.strategy, page.notes, shelf.read) == ("batches", (), [])
+    assert (page.cursor.strategy, page.notes, shelf.read) == ("batches", (), [])
 
 
 def test_going_on_by_key_repeats_no_page() -> None:
     """If the error comes after some pages, the rest goes by key from where they ended."""
 
     def two_then_the_error(shelf: Shelf) -> Iterator[Page]:
-        yield Page(records=shelf.rows[:2], cursor=2, strategy="batches")
+        yield Page(records=shelf.rows[:2], cursor=Cursor(strategy="batches", passed=2))
         raise NotOptimizable("Total")
 
     shelf = shelf_of(5)
@@ -216,13 +217,47 @@ def test_another_error_is_not_taken_for_the_optimization_error() -> None:
     """Only the one answer that records by key can mend is mended so."""
 
     def failing() -> Iterator[Page]:
-        yield Page(records=[], cursor=0, strategy="batches")
+        yield Page(records=[], cursor=Cursor(strategy="batches", passed=0))
         raise ErpFault("the ERP failed")
 
     shelf = shelf_of(5)
     with pytest.raises(ErpFault):
         list(or_by_key(erp(shelf), QUERY, failing()))
     assert shelf.read == []
+
+
+@given(
+    count=st.integers(0, 30),
+    size=st.integers(1, 8),
+    limit=st.none() | st.integers(1, 35),
+    optimizes=st.booleans(),
+    kept=st.integers(0, 40),
+)
+def test_a_list_goes_on_after_any_page(
+    count: int, size: int, limit: int | None, optimizes: bool, kept: int
+) -> None:
+    """From the cursor after any of its pages a list goes on as if it had never been interrupted, by the same way."""
+
+    def pages(query: Query) -> list[Page]:
+        shelf = erp(shelf_of(count, optimizes=optimizes))
+        return list(or_by_key(shelf, query, batches(shelf, query)))
+
+    query = replace(QUERY, page_size=size, limit=limit)
+    whole = pages(query)
+    before = whole[: 1 + kept % len(whole)]
+    rest = pages(replace(query, after=before[-1].cursor))
+    assert numbers([*before, *rest]) == numbers(whole)
+    assert [page.cursor for page in (*before, *rest)] == [page.cursor for page in whole]
+
+
+@pytest.mark.parametrize("way", [one, batches, by_key])
+def test_after_its_end_a_list_asks_for_nothing(way: Any) -> None:
+    """A retrieval that was over when it was interrupted makes no request, and yields no page again."""
+    shelf = shelf_of(3)
+    last = list(way(erp(shelf), QUERY))[-1]
+    asked = len(shelf.lists)
+    assert list(way(erp(shelf), replace(QUERY, after=last.cursor))) == []
+    assert (last.cursor.over, len(shelf.lists)) == (True, asked)
 
 
 def a_file(number: int) -> dict[str, str]:
@@ -241,7 +276,7 @@ def test_attachments_are_found_at_every_depth() -> None:
         "custom": {"files": {"x": {"type": "CustomStringField", "value": "y"}}},
         "_links": {"files:put": "/files/{filename}"},
     }
-    untouched = Page(records=[record], cursor=1, strategy="one", notes=("kept",))
+    untouched = Page(records=[record], cursor=AFTER_ONE, notes=("kept",))
     (page,) = attachments(erp(shelf_of(0)), iter([untouched]))
     assert [(found.record_id, found.file_id) for found in page.attachments] == [
         ("top", "f1"),
@@ -257,7 +292,7 @@ def test_an_attachment_saves_its_own_bytes() -> None:
     """Saving downloads from the address that the ERP gave for that file."""
 
     record = {"id": "top", "files": [a_file(1), a_file(2)]}
-    (page,) = attachments(erp(shelf_of(0)), iter([Page(records=[record], cursor=1, strategy="one")]))
+    (page,) = attachments(erp(shelf_of(0)), iter([Page(records=[record], cursor=AFTER_ONE)]))
     saved: list[Written] = []
     for found in page.attachments:
         saved.append(Written())
@@ -268,6 +303,6 @@ def test_an_attachment_saves_its_own_bytes() -> None:
 @pytest.mark.parametrize("entry", [{}, {"id": "1", "filename": "a"}, {**a_file(1), "href": None}, "a.jpg"])
 def test_a_file_without_an_address_is_malformed(entry: object) -> None:
     """A file that does not say what it is makes the answer malformed, and the record is named."""
-    page = Page(records=[{"id": "top", "files": [entry]}], cursor=1, strategy="one")
+    page = Page(records=[{"id": "top", "files": [entry]}], cursor=AFTER_ONE)
     with pytest.raises(AnswerMalformed, match="a file of the record top"):
         list(attachments(erp(shelf_of(0)), iter([page])))

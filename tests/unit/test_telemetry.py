@@ -118,3 +118,30 @@ def test_what_celery_warns_of_is_a_line_too() -> None:
     done = subprocess.run([sys.executable, "-c", warns], capture_output=True, text=True, check=True)
     (line,) = done.stderr.splitlines()
     assert "two\nlines" in json.loads(line)["event"]
+
+
+NESTED: Any = "canary"
+for _ in range(900):
+    NESTED = [NESTED]
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ({"entity": "Käse", "keys": ["SO", "1"]}, '{"entity": "Käse", "keys": ["SO", "1"]}'),
+        ({"entity": "A", "Password": "canary"}, '{"entity": "A", "Password": "[redacted]"}'),
+        ([{"params": {"a": {"token": "canary"}}}], '[{"params": {"a": {"token": "[redacted]"}}}]'),
+        ("half of a pair: \ud800", '"half of a pair: ?"'),
+        (None, "null"),
+    ],
+)
+def test_what_a_task_was_given_is_shown_in_one_line(given: Any, shown: str) -> None:
+    """JSON that people can read, without what has a secret's name, and that every broker can carry."""
+    assert telemetry.shown(given) == shown
+
+
+def test_nothing_that_a_task_was_given_is_too_much_to_show() -> None:
+    """However long or deep what a stranger sends is, it is shown in a thousand characters."""
+    assert len(telemetry.shown("x" * 100_000)) == telemetry.LONGEST_SHOWN + 1
+    assert "canary" not in telemetry.shown(NESTED)
+    assert "[too deep]" in telemetry.shown(NESTED)

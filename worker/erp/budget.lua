@@ -6,6 +6,7 @@
 -- flying, landed: the requests in flight, by when they are forgotten, and those of the last minute, by their release.
 -- waiting, alive: who waits, in order, and until when each is believed to. pace: when the next of those that are spread
 -- has its turn. heard, usual: what is remembered of others (congestion.lua), and how long answers of a kind take.
+-- waits:MINUTE, declined: what those who watch are told.
 local prefix, operation, args = KEYS[1], ARGV[1], cjson.decode(ARGV[2])
 local flying, landed, pace = prefix .. 'flying', prefix .. 'landed', prefix .. 'pace'
 local waiting, alive = prefix .. 'waiting', prefix .. 'alive'
@@ -18,6 +19,8 @@ local SOON = 5000
 local BLOCK, BLOCKS, POOL, BIAS = 10, 5, 5, 0.7
 local STRETCH, LONGEST_STRETCH = MINUTE, 5 * MINUTE
 local KEPT = 10 * MINUTE
+-- Waits are told of the last so many minutes.
+local WATCHED = 5
 local RANKS = {sign_in = 0, interactive = 1, bulk = 2}
 
 local time = redis.call('TIME')
@@ -176,8 +179,28 @@ local function listen(limit)
     redis.call('SET', heard_key, cjson.encode(heard), 'PX', KEPT)
 end
 
+-- For those who watch: how many requests waited for how long, in each of the last minutes, and how many were declined.
+local function note()
+    if args.waited then
+        local key = prefix .. 'waits:' .. math.floor(now / MINUTE)
+        redis.call('HINCRBY', key, args.waited, 1)
+        redis.call('PEXPIRE', key, WATCHED * MINUTE)
+    end
+    if args.declined then redis.call('INCR', prefix .. 'declined') end
+end
+
+local function waits()
+    local counts = {}
+    for back = 0, WATCHED - 1 do
+        local row = redis.call('HGETALL', prefix .. 'waits:' .. (math.floor(now / MINUTE) - back))
+        for each = 1, #row, 2 do counts[row[each]] = (counts[row[each]] or 0) + tonumber(row[each + 1]) end
+    end
+    return counts
+end
+
 -- A request has ended; how long its answer took tells of others who spend the license.
 function operations.sent()
+    note()
     redis.call('ZREM', flying, args.id)
     local limit = limits()
     if args.kind and limit > 0 then listen(limit) end
@@ -195,6 +218,7 @@ function operations.view()
         in_flight = redis.call('ZCOUNT', flying, string.format('(%.0f', now), '+inf'),
         limit = allowed, configured = limit, late_ms = heard.late or 0,
         cut_ms = allowed < limit and now - heard.began or nil,
+        waits = waits(), declined = tonumber(redis.call('GET', prefix .. 'declined') or '0'),
     }
 end
 

@@ -9,12 +9,13 @@ answer raises StoreUnavailable, and then there is no leave; one that was emptied
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import redis
@@ -22,10 +23,14 @@ import redis
 from worker.erp.caller import Caller
 from worker.erp.license import LimitsInForce, prefix
 from worker.erp.store import Script, ms, source
-from worker.errors import Stopping, StoreUnavailable
+from worker.errors import ErpBusy, Stopping, StoreUnavailable
+from worker.job import Lane
 
 LONGEST_WAIT = 5.0
 """Seconds after which a waiter asks again, whatever it was told."""
+
+SHORTEST_STEP, STEP = 0.01, 1.25
+"""Waits are counted by steps of time: one of at most so many seconds, and each so many times the one before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +38,8 @@ class BudgetView:
     """The minute as people see it: ``arrivals`` of the last 60 s, what is ``in_flight``, and the ``limit`` in force.
 
     It is below the ``configured`` one while others spend the license: for ``cut_seconds`` now (None: it is not), and
-    was cut last as answers were ``late_seconds`` later than usual. Limits of 0 are none.
+    was cut last as answers were ``late_seconds`` later than usual. Limits of 0 are none. ``wait_p95`` is what 95 of 100
+    requests of a lane waited at most, in the last minutes; ``declined`` those that the ERP has ever declined.
     """
 
     arrivals: int
@@ -42,6 +48,8 @@ class BudgetView:
     configured: int
     late_seconds: float
     cut_seconds: float | None
+    wait_p95: Mapping[Lane, float] = field(default_factory=dict)
+    declined: int = 0
 
 
 class Permit:
@@ -52,6 +60,12 @@ class Permit:
         self.used = False
         self.round = round_
         self.answer: dict[str, Any] = {}
+        self.watched: dict[str, Any] = {}
+
+    def use(self, lane: Lane, waited: float) -> None:
+        """The request is made now; it waited so many seconds for this permit and a session."""
+        self.used = True
+        self.watched["waited"] = f"{lane}|{step_of(waited)}"
 
     def took(self, kind: str, seconds: float) -> None:
         """Learn how long the ERP took to answer; answers of one ``kind`` are compared with each other."""
@@ -111,6 +125,8 @@ class Budget:
             configured=told["configured"],
             late_seconds=told["late_ms"] / 1000,
             cut_seconds=None if cut_ms is None else cut_ms / 1000,
+            wait_p95=wait_p95(dict(told["waits"])),
+            declined=told["declined"],
         )
 
     @contextmanager
@@ -120,12 +136,15 @@ class Budget:
         self._flying[name] = ms(longest)
         try:
             yield permit
+        except ErpBusy:
+            permit.watched["declined"] = True
+            raise
         finally:
             del self._flying[name]
             # Unreleased, it counts for longer than it must: the answer that we have is worth more.
             with suppress(StoreUnavailable):
                 if permit.used:
-                    self._script("sent", id=name, **permit.answer)
+                    self._script("sent", id=name, **permit.answer, **permit.watched)
                 else:
                     self._script("unused", id=name)
 
@@ -153,3 +172,22 @@ class Budget:
         while (told := self._script("take", epoch=self._limits.epoch, **asked)).get("emptied"):
             self._limits.join()
         return dict(told)
+
+
+def step_of(seconds: float) -> int:
+    """The step of time that a wait is counted in."""
+    return max(0, math.ceil(math.log(max(seconds, SHORTEST_STEP) / SHORTEST_STEP, STEP)))
+
+
+def wait_p95(counts: Mapping[str, int]) -> dict[Lane, float]:
+    """What 95 of 100 requests of each lane waited at most, in seconds, by how many waited for each step of time."""
+    found: dict[Lane, float] = {}
+    for lane in Lane:
+        steps = {int(name.split("|")[1]): count for name, count in counts.items() if name.startswith(lane)}
+        passed, enough = 0, 0.95 * sum(steps.values())
+        for step in sorted(steps):
+            passed += steps[step]
+            if passed >= enough:
+                found[lane] = SHORTEST_STEP * STEP**step
+                break
+    return found

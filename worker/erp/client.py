@@ -200,12 +200,13 @@ class Erp:
             raise Stopping("the worker is shutting down")
 
     def _once(self, exchange: Callable[[Wire, Lease, Deadline], T], longest: float, what: str) -> T:
+        asked = time.monotonic()
         with (
             self._budget.permit(self._caller, longest) as permit,
             self._sessions.lease(self._caller, what, longest) as lease,
             self._wires.borrow() as wire,
         ):
-            permit.used = True
+            permit.use(self._caller.lane, time.monotonic() - asked)
             self._caller.spent.requests += 1
             with self._watched(lease, what):
                 began = time.monotonic()

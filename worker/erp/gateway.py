@@ -19,12 +19,13 @@ from worker.erp.client import Erp
 from worker.erp.closing import Closer
 from worker.erp.license import LimitsInForce
 from worker.erp.membership import forgotten_seconds
+from worker.erp.overview import Overview
 from worker.erp.sessions import SessionPool
 from worker.erp.wire import Wires
 from worker.errors import ConnectionUnknown, WorkerError
 from worker.settings import Connection, Settings
 
-GRACE_SECONDS = 5.0
+GRACE_SECONDS = 15.0
 """How long an exchange in flight may go on once the worker is told to stop."""
 
 log = structlog.get_logger(__name__)
@@ -63,6 +64,7 @@ class Gateway:
 
     def use(self, settings: Settings) -> None:
         """Take up settings that may have changed; who is at work finishes with what it began with."""
+        self._settings = settings
         ways = {name: self._way_to(settings, connection) for name, connection in settings.connections.items()}
         self._former += [way for name, way in self._ways.items() if ways.get(name) is not way]
         marks = {way.pool.member.mark for way in ways.values()}
@@ -90,6 +92,17 @@ class Gateway:
     def limits(self) -> dict[str, LimitsInForce]:
         """The limits of each license that a connection spends."""
         return self._limits
+
+    def bars(self) -> dict[str, WorkerError]:
+        """What keeps each connection from a session just now, of those that are kept. Raises StoreUnavailable."""
+        licenses = {
+            license_.name: license_
+            for license_ in map(self._settings.license_of, self._settings.connections.values())
+        }
+        found: dict[str, WorkerError] = {}
+        for license_ in licenses.values():
+            found |= Overview(self._store, self._settings, license_).look().bars
+        return found
 
     def erp(self, name: str, caller: Caller) -> Erp:
         """A job's way to the ERP. Raises ConnectionUnknown."""

@@ -11,17 +11,36 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tests.chaos.judge import lanes, lease, limits, model, seats, thrift
+from tests.chaos.judge import (
+    broker,
+    kills,
+    lanes,
+    lease,
+    limits,
+    model,
+    poison,
+    rolls,
+    seats,
+    slices,
+    thrift,
+    zombie,
+)
 from tests.chaos.judge.figures import Figure, table
 from tests.chaos.judge.record import Unreadable, read, read_scenes
 
 JUDGES: Mapping[str, Callable[[Path], Sequence[Figure]]] = {
+    "broker": lambda left: broker.judge(read_scenes(left)),
+    "kills": lambda left: kills.judge(read_scenes(left)),
     "limits": lambda left: limits.judge(read(left)),
     "lanes": lambda left: lanes.judge(read(left)),
     "lease": lambda left: lease.judge(read(left)),
     "model": lambda left: model.judge(read(left)),
+    "poison": lambda left: poison.judge(read(left)),
+    "rolls": lambda left: rolls.judge(read(left)),
     "seats": lambda left: seats.judge(read_scenes(left)),
+    "slices": lambda left: slices.judge(read(left)),
     "thrift": lambda left: thrift.judge(read(left)),
+    "zombie": lambda left: zombie.judge(read(left)),
 }
 
 

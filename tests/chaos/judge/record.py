@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ class Record:
     facts: Mapping[str, Any]
     results: Sequence[Line]
     oracle: Mapping[str, Sequence[Line]]
+    store: Mapping[str, Any] = field(default_factory=dict)
+    """The value of every key of the store at the end."""
 
     @property
     def limits(self) -> Mapping[str, Any]:
@@ -65,6 +67,7 @@ def read(directory: Path) -> Record:
         facts=_json(directory / "facts.json"),
         results=tuple(_lines(directory / "results.ndjson")),
         oracle=_json(oracle) if oracle.exists() else {},
+        store={key: told["value"] for key, told in _json(directory / "store.json").items()},
     )
 
 
