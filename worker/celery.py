@@ -9,8 +9,9 @@ from __future__ import annotations
 from celery import Celery
 from celery.signals import celeryd_init, setup_logging
 
-from worker import telemetry
+from worker import telemetry, transport
 
+transport.install()
 app = Celery("acumatica-worker")
 app.config_from_object("celeryconfig")
 app.steps["worker"].update(("worker.bootsteps:ErpStep", "worker.watchdog:Watchdog"))

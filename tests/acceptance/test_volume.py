@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from tests.erp_floor import connection_to
 from tests.installation import install
@@ -24,6 +25,13 @@ def all_orders(sandbox: Sandbox) -> list[tuple[str, str]]:
     return [(order["OrderType"]["value"], order["OrderNbr"]["value"]) for order in answer.json()]
 
 
+def peak_mib(pid: int) -> float:
+    """The most memory that a process has had; ``getrusage`` would count that of the one that started it too."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) / 1024
+
+
 def test_twenty_thousand_orders_come_whole_and_in_little_memory() -> None:
     """A job for all orders in pages of 500 returns the ERP's rows, each once, with less than 200 MB of memory."""
     with start_sandbox("--control", "--orders", str(ORDERS), timeout=60) as sandbox:
@@ -37,5 +45,5 @@ def test_twenty_thousand_orders_come_whole_and_in_little_memory() -> None:
             records = map(json.loads, lines)
             assert [(record["OrderType"], record["OrderNbr"]) for record in records] == expected
             (stats,) = service.app.control.inspect(timeout=5).stats().values()
-            assert stats["rusage"]["maxrss"] / 1024 < MEMORY_MIB
+            assert peak_mib(stats["pid"]) < MEMORY_MIB
         assert sandbox.tally()["peak_in_flight"] == 1

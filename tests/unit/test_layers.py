@@ -30,7 +30,7 @@ FLOORS = (
     {"worker.consumer", "worker.sweeper"},
     {"worker.doorbell"},
     {"worker.celery", "worker.tasks"},
-    {"worker.telemetry", "worker.runner"},
+    {"worker.telemetry", "worker.runner", "worker.transport"},
     {"worker.registry", "worker.publisher", "worker.jobstore"},
     {"worker.jobstate"},
     {"plugins.entity", "plugins.payment", "plugins.sales_order", "plugins.stock_item"},
@@ -153,7 +153,7 @@ def test_celery_stays_on_the_upper_floors() -> None:
         for name, targets in modules("worker").items()
         if any(target.split(".")[0] in ("celery", "kombu") for target in targets)
     }
-    queue = {"worker.celery", "worker.client", "worker.doorbell", "worker.tasks"}
+    queue = {"worker.celery", "worker.client", "worker.doorbell", "worker.tasks", "worker.transport"}
     steps = {"worker.bootsteps", "worker.consumer", "worker.watchdog"}
     watchers = {"worker.fleet", "worker.doctor"}
     assert users <= queue | steps | watchers
