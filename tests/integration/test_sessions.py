@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import redis
@@ -13,7 +14,9 @@ from pydantic import SecretStr
 from tests.erp_floor import Floors, connection_to, erp_of, settings_for
 from tests.sandbox_process import Sandbox, start_sandbox
 from worker.bootsteps import Heartbeat
+from worker.erp.caller import Caller
 from worker.erp.client import Erp
+from worker.erp.deadline import Deadline
 from worker.erp.signin import Grant
 from worker.errors import (
     AnswerMalformed,
@@ -45,6 +48,21 @@ def test_one_session_serves_every_exchange(sandbox: Sandbox, store_url: str, flo
     tally = sandbox.tally()
     assert {len(page) for page in pages} == {9}
     assert (tally["sign_ins"], tally["peak_sessions"], tally["peak_in_flight"]) == (1, 1, 1)
+
+
+def test_a_lease_ends_for_its_holder_before_it_ends_in_the_store(
+    sandbox: Sandbox, store_url: str, floors: Floors
+) -> None:
+    """The first one of a session, and each after it: nobody sends a request that another may already send."""
+    gateway = floors.start(settings_for(connection_to(sandbox), store_url))
+    caller = Caller(lane=Lane.BULK, deadline=Deadline(30), job_id="job")
+    with redis.Redis.from_url(store_url) as store:
+        for _ in range(2):
+            with gateway.way("default").pool.lease(caller) as lease:
+                held: Any = store.hget("acuworker:{default}:slot:1", "lease_until")
+                seconds, micros = store.time()
+                left = int(held) / 1000 - seconds - micros / 1_000_000
+                assert left - 1.0 < lease.send_by.remaining() < left - 0.03
 
 
 def test_as_many_sessions_as_allowed(sandbox: Sandbox, store_url: str, floors: Floors) -> None:

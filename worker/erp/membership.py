@@ -16,6 +16,9 @@ from worker.settings import Connection, Settings
 LEASE_SECONDS = 15.0
 """After which a worker that is not heard of loses its lease."""
 
+USE_SECONDS = LEASE_SECONDS - 0.05
+"""After which nothing more is sent on a lease: the store counts in whole milliseconds, and no two clocks run alike."""
+
 PRESENCE_SECONDS = 4.0
 SEND_SECONDS = 5.0
 """After which a sign-in is not sent any more; a worker that was killed at one leaves a slot unknown from then on."""

@@ -24,6 +24,7 @@ from worker.erp.membership import (
     RENEWAL_SHARE,
     SEND_SECONDS,
     SIGN_IN_SECONDS,
+    USE_SECONDS,
     Member,
 )
 from worker.erp.signin import Endpoints, Grant
@@ -109,7 +110,7 @@ class Opener:
             # What stands in the way is in the store: asking for a session again says it.
             return None
         self._require_tenant(opening, grant, self._member.connection.user_branch)
-        send_by = Deadline(LEASE_SECONDS)
+        send_by = Deadline(USE_SECONDS)
         try:
             answer = self._member.script("opened", **self._facts(opening, grant))
         except StoreUnavailable:

@@ -26,7 +26,14 @@ from worker.erp.caller import Caller
 from worker.erp.closing import Closer
 from worker.erp.deadline import Deadline
 from worker.erp.license import LimitsInForce, sessions_script
-from worker.erp.membership import CLOSE_SECONDS, LEASE_SECONDS, LEAVE_SECONDS, PRESENCE_SECONDS, Member
+from worker.erp.membership import (
+    CLOSE_SECONDS,
+    LEASE_SECONDS,
+    LEAVE_SECONDS,
+    PRESENCE_SECONDS,
+    USE_SECONDS,
+    Member,
+)
 from worker.erp.opening import Opener, Opening, away, full
 from worker.erp.signin import Grant
 from worker.erp.store import ms
@@ -260,7 +267,7 @@ class SessionPool:
 
     def _try(self, asked: dict[str, Any], caller: Caller) -> Lease | None:
         """One look at the slots, and what it tells us to do; None to look again."""
-        send_by = Deadline(LEASE_SECONDS)
+        send_by = Deadline(USE_SECONDS)
         answer = self._look(asked)
         match answer["answer"]:
             case "use":
