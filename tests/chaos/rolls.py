@@ -25,12 +25,14 @@ LOOK_SECONDS = 0.02
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How many workers there are, how often all are replaced, and a job every how many seconds; for how many seconds a
-    job is worked on at a time. ``page_size``, where it is given, makes every job one for all orders in such pages."""
+    """How many workers there are, how often all are replaced, and for how many seconds a new one works before the next
+    is; a job every how many seconds; for how many seconds a job is worked on at a time. ``page_size``, where it is
+    given, makes every job one for all orders in such pages."""
 
     workers: int = 3
     rolls: int = 10
-    every: float = 0.35
+    settling: float = 1.2
+    every: float = 0.3
     slice_seconds: float = 2.0
     page_size: int | None = None
     patience: float = 90.0
@@ -62,7 +64,7 @@ def run(directory: Path, plan: Plan = FULL, guard: str | None = None) -> None:
             time.sleep(3.0)
             for number in range(plan.rolls):
                 scene.mark("roll", number=number)
-                workers = [_replaced(scene, fleet, pid) for pid in workers]
+                workers = [_replaced(scene, fleet, pid, plan.settling) for pid in workers]
             load.end(plan.patience)
         for pid in workers:
             os.kill(pid, signal.SIGTERM)
@@ -77,12 +79,13 @@ def _job(page_size: int | None, number: int) -> Mapping[str, Any]:
     return oracle.orders(oracle.FIRST_NUMBER, oracle.LAST_ORDER, page_size=page_size)
 
 
-def _replaced(scene: Scene, fleet: Fleet, old: int) -> int:
-    """The worker that takes over from another, which is then asked to end."""
+def _replaced(scene: Scene, fleet: Fleet, old: int, settling: float) -> int:
+    """The worker that takes over from another, which is then asked to end, and has worked for a while."""
     new = fleet.started()
     asked = time.monotonic()
     os.kill(old, signal.SIGTERM)
     while is_alive(old) and time.monotonic() < asked + GIVEN_UP_SECONDS:
         time.sleep(LOOK_SECONDS)
     scene.mark("replaced", pid=old, seconds=time.monotonic() - asked, gone=not is_alive(old))
+    time.sleep(settling)
     return new
