@@ -34,7 +34,7 @@ class Company(StrEnum):
     PATIENT = "patient"
     """Others that may keep a core busy: nothing in it is asked how fast it was, to some seconds."""
     NOBODY = "nobody"
-    """None: it measures milliseconds."""
+    """None: it measures milliseconds, or many processes of its own keep the cores busy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +132,7 @@ CHECKS: Mapping[str, Check] = {
                 play=partial(seats.run, plan=seats.CONTROL, guard="quarantine"),
             ),
         ),
-        company=Company.PATIENT,
+        company=Company.NOBODY,
     ),
     "kills": Check(
         play=kills.run,
