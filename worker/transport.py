@@ -20,6 +20,14 @@ _KOMBU: Any = redis  # it is typed in part, and wrongly
 TAKEN = "acuworker:taken:"
 """What the list of messages begins with that are being taken off a queue."""
 
+TAKE_ANY = """
+for _, queue in ipairs(KEYS) do
+    local message = redis.call('LMOVE', queue, ARGV[1] .. queue, 'RIGHT', 'LEFT')
+    if message then return {queue, message} end
+end
+return nil
+"""
+
 PUT_BACK = """
 if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 1 then redis.call('RPUSH', KEYS[2], ARGV[1]) end
 """
@@ -50,44 +58,58 @@ class QoS(_KOMBU.QoS):  # type: ignore[misc]  # kombu has no types
 
 
 class Channel(_KOMBU.Channel):  # type: ignore[misc]
-    """Takes messages so that none is lost. Of several queues each is waited at in turn."""
+    """Takes messages so that none is lost: of several queues from any that has some, else it waits at each in turn."""
 
     QoS = QoS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._asked = ""
-        self._taking: bytes | None = None
+        self._asked = "", ""
+        self._were_empty = False
+        self._taking: tuple[str, bytes] | None = None
 
     def held(self) -> None:
         """The message that was taken last is held: it is being taken no more."""
         if self._taking is not None:
+            queue, message = self._taking
             with self.conn_or_acquire() as client:
-                client.lrem(TAKEN + self._asked, 1, self._taking)
+                client.lrem(TAKEN + queue, 1, message)
             self._taking = None
 
     def _brpop_start(self, timeout: float | None = None) -> None:
         queues = self._queue_cycle.consume(len(self.active_queues))
         if not queues:
             return
-        self._asked = queues[0]
-        self._queue_cycle.rotate(self._asked)
-        wait = (timeout or self.brpop_timeout) / len(queues) ** 2
         self._in_poll = self.client.connection
         self._brpop_sent_at = monotonic()
-        command = ("BLMOVE", self._asked, TAKEN + self._asked, "RIGHT", "LEFT", wait)
+        if len(queues) > 1 and not self._were_empty:
+            self._asked = "EVAL", ""
+            command: tuple[Any, ...] = ("EVAL", TAKE_ANY, len(queues), *queues, TAKEN)
+        else:
+            # The others are looked at again soon; nothing on the server waits for several and takes into a list.
+            wait = (timeout or self.brpop_timeout) / len(queues) ** 2
+            self._asked = "BLMOVE", queues[0]
+            command = ("BLMOVE", queues[0], TAKEN + queues[0], "RIGHT", "LEFT", wait)
+            self._queue_cycle.rotate(queues[0])
         self.client.connection.send_command(*command)
 
     def _brpop_read(self, **options: Any) -> bool:
+        kind, queue = self._asked
         try:
             try:
-                self._taking = self.client.parse_response(self.client.connection, "BLMOVE", **options)
+                found = self.client.parse_response(self.client.connection, kind, **options)
             except self.connection_errors:
                 self.client.connection.disconnect()
                 raise
-            if self._taking is None:
+            self._were_empty = found is None and kind == "EVAL"
+            if found is None:
                 raise Empty
-            self.connection._deliver(loads(bytes_to_str(self._taking)), self._asked)
+            if kind == "EVAL":
+                name, found = found
+                queue = bytes_to_str(name)
+                self._queue_cycle.rotate(queue)
+            self._taking = queue, found
+            self.connection._deliver(loads(bytes_to_str(found)), queue)
             return True
         finally:
             self._in_poll = None

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -111,6 +112,15 @@ def test_several_queues_are_waited_at_in_turn(address: str) -> None:
     send(address, "a", "b")
     send(address, "c", queue="other")
     assert sorted(received(address, 3, "work", "other")) == ["a", "b", "c"]
+
+
+def test_a_busy_queue_does_not_wait_for_an_empty_one(address: str, store: redis.Redis) -> None:
+    """With a second queue that is empty, messages come one after the other, without a pause between them."""
+    send(address, *map(str, range(200)))
+    began = time.monotonic()
+    assert received(address, 200, "work", "other") == list(map(str, range(200)))
+    # A wait at the empty queue after each would take fifty seconds.
+    assert time.monotonic() - began < 10
 
 
 def test_what_is_being_taken_just_now_is_left_alone(address: str, store: redis.Redis) -> None:
