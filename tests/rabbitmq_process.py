@@ -121,9 +121,7 @@ class RabbitMq:
     def _environment(self) -> dict[str, str]:
         base = str(self._directory)
         config = self._directory / "rabbitmq"
-        config.with_suffix(".conf").write_text(
-            "disk_free_limit.absolute = 50MB\nvm_memory_high_watermark.absolute = 512MB\n"
-        )
+        config.with_suffix(".conf").write_text(_CONFIG)
         return os.environ | {
             "HOME": base,
             "RABBITMQ_NODENAME": self._node,

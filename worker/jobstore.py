@@ -29,7 +29,6 @@ from worker.errors import (
 )
 from worker.job import Job, Lane, NewerJob, Spent
 from worker.jobstate import (
-    ENDED,
     Attempt,
     Begun,
     Bell,
@@ -282,11 +281,6 @@ def waiting_state(error: WorkerError) -> str:
         case EntityUnknown():
             return WorkerTooOld.state
     return Waiting.state
-
-
-def is_ended(state: State) -> bool:
-    """Whether a job in this state goes on no more by itself."""
-    return state in ENDED
 
 
 def _facts(job: Job | NewerJob) -> dict[str, Any]:

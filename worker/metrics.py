@@ -14,6 +14,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from worker.bootsteps import watch_parent
+from worker.erp.budget import BudgetView
+from worker.erp.overview import LicenseView
 from worker.erp.slots import State as SlotState
 from worker.errors import Misconfigured, WorkerError
 from worker.fleet import Fleet, look
@@ -25,6 +27,13 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
 ADDRESS = "127.0.0.1"
+
+OF_A_LICENSE = {
+    "seats_used": "Sessions of the ERP that are open, or may be.",
+    "seats_limit": "Sessions that the license allows.",
+    "arrivals": "Requests of the last 60 s that count against the license.",
+    "arrivals_limit": "Requests in 60 s that are allowed now; 0: no limit.",
+}
 
 
 def beside(port: int) -> Beside:
@@ -69,49 +78,44 @@ class Figures:
 
 def figures(fleet: Fleet | None) -> Iterator[Metric]:
     """The figures of a fleet; of one that cannot be seen, only that."""
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+    from prometheus_client.core import GaugeMetricFamily as Gauge
 
-    yield GaugeMetricFamily(
-        "acuworker_seen", "1 where the store and the broker answer.", int(fleet is not None)
-    )
+    yield Gauge("acuworker_seen", "1 where the store and the broker answer.", int(fleet is not None))
     if fleet is None:
         return
-    of_license = {
+    yield from _of_licenses(fleet)
+    dead = fleet.jobs.get(State.DEAD, 0)
+    yield Gauge("acuworker_jobs_dead", "Jobs that workers ended at again and again.", dead)
+    told = "For how long the job has not got on that has waited longest."
+    yield Gauge("acuworker_oldest_waiting_seconds", told, fleet.oldest or 0.0)
+
+
+def _of_licenses(fleet: Fleet) -> Iterator[Metric]:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    gauges = {
         name: GaugeMetricFamily(f"acuworker_{name}", told, labels=["license"])
-        for name, told in {
-            "seats_used": "Sessions of the ERP that are open, or may be.",
-            "seats_limit": "Sessions that the license allows.",
-            "arrivals": "Requests of the last 60 s that count against the license.",
-            "arrivals_limit": "Requests in 60 s that are allowed now; 0: no limit.",
-        }.items()
+        for name, told in OF_A_LICENSE.items()
     }
-    waits = GaugeMetricFamily(
-        "acuworker_wait_p95_seconds",
-        "What 95 of 100 requests waited at most for their turn, in the last five minutes.",
-        labels=["license", "lane"],
-    )
-    declined = CounterMetricFamily(
-        "acuworker_declined", "Requests that the ERP declined.", labels=["license"]
-    )
+    told = "What 95 of 100 requests waited at most for their turn, in the last five minutes."
+    waits = GaugeMetricFamily("acuworker_wait_p95_seconds", told, labels=["license", "lane"])
+    told = "Requests that the ERP declined."
+    declined = CounterMetricFamily("acuworker_declined", told, labels=["license"])
     for license_ in fleet.licenses:
-        minute, limits = fleet.minutes[license_.name], license_.in_force or license_.filed
-        told = {
-            "seats_used": sum(slot.state is not SlotState.FREE for slot in license_.slots),
-            "seats_limit": limits.max_sessions,
-            "arrivals": minute.arrivals,
-            "arrivals_limit": minute.limit if license_.in_force else limits.max_per_minute,
-        }
-        for name, value in told.items():
-            of_license[name].add_metric([license_.name], value)
+        minute = fleet.minutes[license_.name]
+        for name, value in _gauged(license_, minute).items():
+            gauges[name].add_metric([license_.name], value)
         for lane, seconds in minute.wait_p95.items():
             waits.add_metric([license_.name, str(lane)], seconds)
         declined.add_metric([license_.name], minute.declined)
-    yield from (*of_license.values(), waits, declined)
-    yield GaugeMetricFamily(
-        "acuworker_jobs_dead", "Jobs that workers ended at again and again.", fleet.jobs.get(State.DEAD, 0)
-    )
-    yield GaugeMetricFamily(
-        "acuworker_oldest_waiting_seconds",
-        "For how long the job has not got on that has waited longest.",
-        fleet.oldest or 0.0,
-    )
+    yield from (*gauges.values(), waits, declined)
+
+
+def _gauged(license_: LicenseView, minute: BudgetView) -> dict[str, int]:
+    limits = license_.in_force or license_.filed
+    return {
+        "seats_used": sum(slot.state is not SlotState.FREE for slot in license_.slots),
+        "seats_limit": limits.max_sessions,
+        "arrivals": minute.arrivals,
+        "arrivals_limit": minute.limit if license_.in_force else limits.max_per_minute,
+    }
