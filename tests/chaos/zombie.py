@@ -7,6 +7,7 @@ import random
 import signal
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,8 @@ class _Stopper:
             if time.monotonic_ns() - stop["at"] < STOPPED_SECONDS * 10**9:
                 continue
             self._scene.mark("continued", pid=stop["pid"], stopped=stop["at"], point=stop["point"])
-            os.kill(stop["pid"], signal.SIGCONT)
+            with suppress(ProcessLookupError):
+                # One that was stopped twice may have ended since it went on for the first time.
+                os.kill(stop["pid"], signal.SIGCONT)
             self._stopped.remove(stop)
             self._awake_until = time.monotonic() + AWAKE_SECONDS
