@@ -32,6 +32,8 @@ CONFIRM_SECONDS = 10.0
 """How long RabbitMQ may take to say that it has a message on its disk."""
 
 TRIES = {"max_retries": 1, "interval_start": 0.1}
+"""How often a message is sent again to a broker that does not answer, and after how many seconds."""
+
 MOST_LETTERS = 100
 """Dead letters that are looked at in one round."""
 

@@ -30,9 +30,10 @@ Record = dict[str, Any]
 """One record as the ERP sent it: ``{"OrderNbr": {"value": "000001"}, …}``, its numbers as ``Decimal``."""
 
 TASK = "acumatica.retrieve"
+"""The Celery task that takes a job."""
+
 DEAD_LETTERS = "acumatica.dead"
 """The queue of messages that RabbitMQ has given out too often."""
-"""The Celery task that takes a job."""
 
 FORM = 1
 """The version of a job's form that is known here; fields that are added make a new one."""
