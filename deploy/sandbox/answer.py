@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from deploy.sandbox.content import Drawn
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -14,3 +16,7 @@ class Answer:
     """Rows of the entity in the body."""
     skipped: int = 0
     """Rows that `$skip` passed over."""
+    ids: tuple[str, ...] = ()
+    """The ids of a page's rows, in order."""
+    drawn: Drawn | None = None
+    """What is sent in place of the body: the bytes of a generated file."""

@@ -12,9 +12,11 @@ from typing import Final
 from starlette.requests import Request
 
 from deploy.sandbox import replies
+from deploy.sandbox.changes import Change
 from deploy.sandbox.entity_fields import TOP_LEVEL
 from deploy.sandbox.events import tally
 from deploy.sandbox.faults import Fault
+from deploy.sandbox.plan import log_change, step_of
 from deploy.sandbox.replies import Reply
 from deploy.sandbox.sessions import SeatLimits
 from deploy.sandbox.site import Site
@@ -34,6 +36,10 @@ class Control:
         try:
             if path == "events" and request.method == "GET":
                 return _json(200, _events(self._site, int(request.query_params.get("since", "0"))))
+            if path == "changes" and request.method == "POST":
+                return _json(200, _changes(self._site, _list(body)))
+            if path == "plan" and request.method == "POST":
+                return _json(200, _make_plan(self._site, _list(body)))
             if path.startswith("records/"):
                 return _json(200, _records(self._site, request.method, path.split("/")[1:], body))
             action = _ACTIONS.get(path, {}).get(request.method)
@@ -58,6 +64,38 @@ def _object(body: bytes) -> dict[str, object]:
     if not isinstance(document, dict):
         raise ValueError(f"the body is a JSON object, not {type(document).__name__}")
     return document
+
+
+def _list(body: bytes) -> list[object]:
+    """The JSON list of a body."""
+    document = json.loads(body)
+    if not isinstance(document, list):
+        raise ValueError(f"the body is a JSON list, not {type(document).__name__}")
+    return document
+
+
+def _changes(site: Site, given: list[object]) -> object:
+    """Make changes at once, in order, up to the first that cannot be made."""
+    done = []
+    for change in [Change.from_json(document) for document in given]:
+        done.append(change.apply(site.instance))
+        log_change(site.log, done[-1])
+    return done
+
+
+def _make_plan(site: Site, given: list[object]) -> object:
+    site.plan.make([step_of(document) for document in given])
+    return site.plan.as_json()
+
+
+def _plan(site: Site, _given: Mapping[str, object]) -> object:
+    return site.plan.as_json()
+
+
+def _end_plan(site: Site, _given: Mapping[str, object]) -> object:
+    done = site.plan.as_json()
+    site.plan.make([])
+    return done
 
 
 def _events(site: Site, since: int) -> list[object]:
@@ -172,6 +210,7 @@ def _only(given: Mapping[str, object], fields: Mapping[str, type]) -> None:
 
 _ACTIONS: Final[Mapping[str, Mapping[str, Action]]] = {
     "tally": {"GET": _tally},
+    "changes": {},
     "events": {"DELETE": _reset},
     "faults": {"GET": _armed, "POST": _arm, "DELETE": _disarm},
     "revoke-tokens": {"POST": _revoke},
@@ -181,6 +220,7 @@ _ACTIONS: Final[Mapping[str, Mapping[str, Action]]] = {
     "client": {"PATCH": _client},
     "license": {"GET": _limits, "PATCH": _change_limits},
     "rights": {"PATCH": _rights},
+    "plan": {"GET": _plan, "DELETE": _end_plan},
     "tenants": {"PATCH": _tenants},
 }
 

@@ -3,12 +3,14 @@
 import asyncio
 import socket
 import struct
+from collections.abc import Iterator
 from typing import cast
 
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from deploy.sandbox.faults import Manner
+from deploy.sandbox.content import Drawn
+from deploy.sandbox.faults import ALL, Manner
 from deploy.sandbox.replies import Reply
 
 _CHUNK = 65_536  # bytes
@@ -41,26 +43,33 @@ async def deliver(reply: Reply, manner: Manner, scope: Scope, receive: Receive, 
         await _break_off(manner, scope, receive)
         return
     await send(_head(reply))
-    *pieces, last = _pieces(reply, manner)
-    for piece in pieces:
+    pieces = _pieces(reply, manner)
+    piece = next(pieces, b"")
+    for following in pieces:
         await send({"type": "http.response.body", "body": piece, "more_body": True})
         await asyncio.sleep(manner.seconds)
-    await send({"type": "http.response.body", "body": last, "more_body": manner.cut is not None})
+        piece = following
+    await send({"type": "http.response.body", "body": piece, "more_body": manner.cut is not None})
     if manner.cut is not None:
         await _break_off(manner, scope, receive)
 
 
-def _pieces(reply: Reply, manner: Manner) -> list[bytes]:
+def _pieces(reply: Reply, manner: Manner) -> Iterator[bytes]:
     """The body as it is written: in one piece if its length is said, unless the manner wants it otherwise."""
-    body = reply.body[: manner.cut]
-    step = manner.piece or (len(body) if reply.sized else _CHUNK) or 1
-    return [body[start : start + step] for start in range(0, len(body), step)] or [b""]
+    body, left = reply.content, ALL if manner.cut is None else manner.cut
+    for part in body.pieces() if isinstance(body, Drawn) else (body,):
+        kept = part[:left]
+        left -= len(kept)
+        step = manner.piece or (len(kept) if reply.sized else _CHUNK) or 1
+        yield from (kept[start : start + step] for start in range(0, len(kept), step))
+        if not left:
+            return
 
 
 def _head(reply: Reply) -> Message:
     headers = [(name.encode(), value.encode("latin-1")) for name, value in reply.headers]
     if reply.sized and reply.status not in _BODILESS:
-        headers.append((b"Content-Length", str(len(reply.body)).encode()))
+        headers.append((b"Content-Length", str(len(reply.content) + reply.excess).encode()))
     return {"type": "http.response.start", "status": reply.status, "headers": headers}
 
 

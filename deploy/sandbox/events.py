@@ -26,6 +26,7 @@ Kind = Literal[
     "session_close",  # why
     "token_revoked",  # token: access or refresh; or all of them: all, all_refresh
     "limits",  # the license was changed through the control API: the limits from now on
+    "change",  # the data was changed through the control API: op, entity, id, keys
     "reset",  # the log begins anew: sessions and requests that are still open
 ]
 Fact = str | int | float | bool | None | Sequence[int]

@@ -4,6 +4,7 @@ Arming fails with ValueError, which names what is wrong; meeting a fault never d
 """
 
 import gzip
+import sys
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -11,10 +12,11 @@ from functools import cache
 from typing import Final, Literal, get_args
 
 from deploy.sandbox import pages, replies
+from deploy.sandbox.content import whole
 from deploy.sandbox.replies import Reply
 
 Kind = Literal[
-    "status", "html", "redirect", "malformed", "object", "content_type",
+    "status", "html", "redirect", "malformed", "object", "content_type", "padded", "length",
     "huge", "gzip_bomb", "cut", "drip", "reset", "delay",
 ]  # fmt: skip
 MEBIBYTE = 2**20
@@ -23,6 +25,8 @@ MEBIBYTE = 2**20
 @dataclass(frozen=True)
 class Fault:
     """A fault and the requests it meets: `times` of them, after `after` that match it and are let through.
+
+    With `every` it meets one of so many: that after `phase` others. The rest are left to the faults behind it.
 
     A request matches by `method` (empty: any) and the beginning of its path. What each kind does, and which of
     the other fields it reads, is in the table of the README.
@@ -33,6 +37,8 @@ class Fault:
     path: str = "/"
     after: int = 0
     times: int = 1
+    every: int = 1
+    phase: int = 0
     when: Literal["before", "after"] = "before"
     status: int = 500
     body: str | None = None
@@ -57,6 +63,10 @@ class Fault:
                 raise ValueError(f"the fault's {name} is {value!r}; it is like {defaults[name]!r}")
         if document.get("when", "before") not in ("before", "after"):
             raise ValueError(f"when is before or after, not {document['when']!r}")
+        if not 0 <= document.get("phase", 0) < document.get("every", 1):
+            raise ValueError(
+                f"every is a number from 1, and phase less than that, not {document.get('phase', 0)!r}"
+            )
         return Fault(**document)
 
     def matches(self, method: str, path: str) -> bool:
@@ -65,8 +75,12 @@ class Fault:
 
     @property
     def replaces_work(self) -> bool:
-        """Whether the ERP never gets to work on the request: a front end answers in its place."""
-        return self.kind in _CANNED and self.when == "before"
+        """Whether the ERP never gets to work on the request: a front end answers in its place.
+
+        A reset within the body needs a body, and so the ERP.
+        """
+        in_body = self.kind == "reset" and self.bytes > 0
+        return self.kind in _CANNED and self.when == "before" and not in_body
 
 
 def _fits(default: object, value: object) -> bool:
@@ -88,6 +102,8 @@ class Manner:
 
 
 WHOLE: Final = Manner()
+ALL: Final = sys.maxsize
+"""A cut after all bytes there are: the connection is closed behind them."""
 
 
 class Faults:
@@ -116,7 +132,10 @@ class Faults:
             if fault.after > 0:
                 self._armed[index] = replace(fault, after=fault.after - 1)
                 return None
-            self._armed[index] = replace(fault, times=fault.times - 1)
+            if fault.phase > 0:
+                self._armed[index] = replace(fault, phase=fault.phase - 1)
+                continue
+            self._armed[index] = replace(fault, times=fault.times - 1, phase=fault.every - 1)
             if fault.times <= 1:
                 del self._armed[index]
             return fault
@@ -135,6 +154,8 @@ def manner(fault: Fault) -> Manner:
             return Manner(cut=fault.bytes)
         case "reset":
             return Manner(cut=fault.bytes, reset=True)
+        case "length" if fault.bytes > 0:
+            return Manner(cut=ALL)
         case "drip":
             return Manner(piece=max(1, fault.bytes), seconds=fault.seconds)
         case _:
@@ -170,12 +191,12 @@ def _redirect(fault: Fault, _reply: Reply) -> Reply:
 
 def _malformed(_fault: Fault, reply: Reply) -> Reply:
     """Half of the body, said to be all of it."""
-    return replace(reply, body=reply.body[: len(reply.body) // 2])
+    return reply.with_body(whole(reply.content)[: len(reply.content) // 2])
 
 
 def _object(_fault: Fault, reply: Reply) -> Reply:
     """An object that holds the list, where the list should be."""
-    return replace(reply, body=b'{"value":' + reply.body + b"}")
+    return reply.with_body(b'{"value":' + whole(reply.content) + b"}")
 
 
 def _content_type(fault: Fault, reply: Reply) -> Reply:
@@ -183,14 +204,26 @@ def _content_type(fault: Fault, reply: Reply) -> Reply:
     return replace(reply, headers=(*others, ("Content-Type", fault.content_type)))
 
 
+def _padded(fault: Fault, reply: Reply) -> Reply:
+    """The whole body and so many bytes behind it."""
+    return reply.with_body(whole(reply.content) + b"\0" * fault.bytes)
+
+
+def _length(fault: Fault, reply: Reply) -> Reply:
+    """A Content-Length of so many bytes more than there are; of fewer, and the body is as short as it says."""
+    if fault.bytes < 0:
+        return replace(reply.with_body(whole(reply.content)[: fault.bytes]), sized=True)
+    return replace(reply, sized=True, excess=fault.bytes)
+
+
 def _huge(fault: Fault, reply: Reply) -> Reply:
     """A valid JSON list, empty but for its blanks, of unannounced length."""
-    return replace(reply, body=b"[" + b" " * (fault.mebibytes * MEBIBYTE) + b"]", sized=False)
+    return replace(reply.with_body(b"[" + b" " * (fault.mebibytes * MEBIBYTE) + b"]"), sized=False)
 
 
 def _gzip_bomb(fault: Fault, reply: Reply) -> Reply:
     headers = (*reply.headers, ("Content-Encoding", "gzip, gzip"))
-    return replace(reply, headers=headers, body=bomb(fault.mebibytes), sized=True)
+    return replace(reply.with_body(bomb(fault.mebibytes)), headers=headers, sized=True)
 
 
 @cache
@@ -208,6 +241,8 @@ _REPLIES: Final[Mapping[str, Callable[[Fault, Reply], Reply]]] = {
     "redirect": _redirect,
     "malformed": _malformed,
     "object": _object,
+    "padded": _padded,
+    "length": _length,
     "content_type": _content_type,
     "huge": _huge,
     "gzip_bomb": _gzip_bomb,

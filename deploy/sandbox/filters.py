@@ -297,9 +297,9 @@ def _typed_of(prefix: str, inner: str) -> Literal:
 
 
 def _moment_of(text: str) -> datetime:
-    """A date or stamp; an offset is honoured, and without one the server's zone is taken (unknown, contested)."""
+    """A date or stamp; an offset is honoured (unknown, contested), and without one the moment has none."""
     try:
         moment = datetime.fromisoformat(text)
-        return moment.replace(tzinfo=SERVER_ZONE) if moment.tzinfo is None else moment.astimezone(SERVER_ZONE)
+        return moment if moment.tzinfo is None else moment.astimezone(SERVER_ZONE)
     except (ValueError, OverflowError):
         raise bad_filter(f"Unrecognized 'Edm.DateTimeOffset' literal 'datetimeoffset'{text}''.") from None

@@ -7,25 +7,26 @@ Changes raise ValueError or LookupError, with a message for whoever asked for th
 import re
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 from deploy.sandbox.answer import Answer
 from deploy.sandbox.builds import Build
-from deploy.sandbox.collation import COLLATIONS
+from deploy.sandbox.data import make_data
 from deploy.sandbox.files import attached, file_name, files_of
 from deploy.sandbox.filters import parse
-from deploy.sandbox.generate import generated_customers, generated_orders, generated_payments
+from deploy.sandbox.generate import Volume
 from deploy.sandbox.optimizer import check_filter, check_list, non_key_fields
+from deploy.sandbox.ordering import Ordering
 from deploy.sandbox.predicates import Binder, Bound
 from deploy.sandbox.projection import Path, Projection, project
-from deploy.sandbox.records import demo_rows
 from deploy.sandbox.refusal import Refusal, bad_option, no_entity, not_found
 from deploy.sandbox.rows import SERVER_ZONE, File, Row
-from deploy.sandbox.schema import Entity, TopLevel, load_schema
+from deploy.sandbox.schema import DETAIL, Entity, TopLevel, load_schema
 from deploy.sandbox.table import Table
 from deploy.sandbox.values import changed, row_of
-from deploy.sandbox.wire import Links, write_list, writer_of
+from deploy.sandbox.wire import Endpoint, write_list, writer_of
 
 _GUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _COUNT = re.compile(r"[0-9]{1,9}")
@@ -42,8 +43,10 @@ class Variants:
     """Whether Shipment filtered by other fields than keys is a 500 or silently `[]`; both are reported."""
     match_across_views: bool = True
     """Whether `and` over fields of two data views can match; reported to give `[]` on some composite entities."""
-    collation: str = "sql"
-    """The order of keys: a name in COLLATIONS."""
+    ordering: Ordering = field(default_factory=Ordering)
+    """How keys are sorted and compared, and how moments print."""
+    detail_edits: Literal["stamp", "silent"] = "stamp"
+    """Whether a change of nothing but detail rows moves the record's stamp; a real one may not."""
 
 
 class Instance:
@@ -53,27 +56,16 @@ class Instance:
         self,
         build: Build,
         site: str,
-        orders: int = 0,
-        customers: int = 0,
-        seed: int = 0,
-        missing_status: int = 500,
-        variants: Variants | None = None,
+        volume: Volume = Volume(),  # noqa: B008 - frozen
+        variants: Variants = Variants(),
     ) -> None:
-        """The demo records and as many generated ones; `site` is the first segment of every path, or empty.
-
-        `variants` chooses among uncertain behaviours; `missing_status` is the one of them most often wanted.
-        """
-        self._variants = variants or Variants(missing_status=missing_status)
-        self._collate = COLLATIONS[self._variants.collation]
+        """The demo records and as many generated ones; `site` is the first segment of every path, or empty."""
+        self._variants = variants
         self._schema = load_schema(build)
         root = f"/{site.strip('/')}" if site.strip("/") else ""
-        self._links = Links(f"{root}/entity/{build.endpoint}/{build.version}", build.links)
-        rows = demo_rows(self._schema, build)
-        self._files = {file.id: file for row in rows["StockItem"] for file in files_of(row)}
-        rows["Customer"] += generated_customers(self._schema["Customer"], customers, seed, build)
-        rows["Payment"] += generated_payments(self._schema["Payment"], customers, seed, build)
-        rows["SalesOrder"] += generated_orders(self._schema["SalesOrder"], orders, customers, seed, build)
-        self._tables = {name: Table(self._schema[name], self._collate, rows[name]) for name in self._schema}
+        base = f"{root}/entity/{build.endpoint}/{build.version}"
+        self._endpoint = Endpoint(base, build.links, variants.ordering.zones)
+        self._data = make_data(self._schema, variants.ordering, build, volume)
 
     def list(self, entity: str, query: Mapping[str, str]) -> Answer:
         """A page of records; `query` has the decoded options (`$filter`, `$select`, …), others are ignored."""
@@ -90,15 +82,17 @@ class Instance:
             record = self._find(entity, [part for key in keys for part in key.split("|") if part])
         except Refusal as refusal:
             return refusal.answer()
-        body = writer_of(projection, definition.form, self._links)(record, 1)
+        body = writer_of(projection, definition.form, self._endpoint)(record, 1)
         return Answer(200, body.encode("utf-8", "replace"), rows=1)
 
     def file(self, file_id: str) -> Answer:
         """The bytes of an attached file."""
-        file = self._files.get(file_id.lower())
+        file = self._data.file(file_id.lower())
         if file is None:
             return not_found(f"file {file_id}").answer()
-        return Answer(200, file.content, "application/octet-stream")
+        if isinstance(file.content, bytes):
+            return Answer(200, file.content, "application/octet-stream")
+        return Answer(200, b"", "application/octet-stream", drawn=file.content)
 
     def screen_id(self, entity: str) -> str | None:
         """The number of an entity's form; None for an entity that the endpoint does not have."""
@@ -119,13 +113,28 @@ class Instance:
         """Sets fields of a record and its stamp of last change; raises as `insert` does, LookupError without record."""
         table, definition = self._table(entity)
         row = _known(table.by_id(record_id), entity, record_id)
-        table.replace(changed(definition, row, _stamped(definition, fields)))
+        silent = self._variants.detail_edits == "silent" and _only_details(definition, fields)
+        table.replace(changed(definition, row, fields if silent else _stamped(definition, fields)))
+
+    def id_of(self, entity: str, keys: Sequence[str]) -> str:
+        """The id of the record with these keys, as the wire gives them; raises LookupError when there is none."""
+        table, _ = self._table(entity)
+        row = table.by_keys(keys)
+        if row is None:
+            raise LookupError(f"{entity} has no record with the keys {', '.join(keys)}")
+        return row.id
+
+    def keys_of(self, entity: str, record_id: str) -> dict[str, str]:
+        """The keys of a record, by name; raises LookupError when there is none with this id."""
+        table, definition = self._table(entity)
+        row = _known(table.by_id(record_id), entity, record_id)
+        return {name: str(row.values[definition.fields[name].index]) for name in definition.form.keys}
 
     def delete(self, entity: str, record_id: str) -> None:
         """Takes a record and its files away; raises LookupError when there is none with this id."""
         table, _ = self._table(entity)
         for file in files_of(table.remove(record_id)):
-            del self._files[file.id]
+            self._data.files.pop(file.id, None)  # a generated one was never kept
 
     def attach(self, entity: str, record_id: str, filename: str, content: bytes) -> str:
         """Attaches a file to a record, or to the detail row that has this id; returns the file's id.
@@ -141,7 +150,7 @@ class Instance:
             if found is not None:
                 changed_row, file = found
                 table.replace(changed_row)
-                self._files[file.id] = file
+                self._data.files[file.id] = file
                 return file.id
         raise LookupError(f"{entity} has no record or detail row with the id {record_id}")
 
@@ -154,17 +163,17 @@ class Instance:
         if non_key_fields(entity, paths) and not self._variants.refuse_non_key_filters:
             return Answer(200, b"[]")
         check_filter(entity, paths)
-        rows, passed = self._tables[entity.name].page(bound, skip, top)
-        body = write_list(rows, writer_of(projection, entity.form, self._links))
-        return Answer(200, body, rows=len(rows), skipped=passed)
+        rows, passed = self._data.tables[entity.name].page(bound, skip, top)
+        body = write_list(rows, writer_of(projection, entity.form, self._endpoint))
+        return Answer(200, body, rows=len(rows), skipped=passed, ids=tuple(row.id for row in rows))
 
     def _bound(self, entity: TopLevel, text: str) -> Bound | None:
         if not text.strip():
             return None
-        return Binder(entity, self._collate, self._variants.match_across_views).bind(parse(text))
+        return Binder(entity, self._variants.ordering, self._variants.match_across_views).bind(parse(text))
 
     def _find(self, entity: str, keys: Sequence[str]) -> Row:
-        table = self._tables[entity]
+        table = self._data.tables[entity]
         row = table.by_id(keys[0]) if len(keys) == 1 and _GUID.fullmatch(keys[0]) else None
         row = row or table.by_keys(keys)
         if row is None:
@@ -178,9 +187,9 @@ class Instance:
         return entity
 
     def _table(self, entity: str) -> tuple[Table, TopLevel]:
-        if entity not in self._tables:
-            raise LookupError(f"there is no entity {entity!r}; there are {', '.join(self._tables)}")
-        return self._tables[entity], self._schema[entity]
+        if entity not in self._data.tables:
+            raise LookupError(f"there is no entity {entity!r}; there are {', '.join(self._data.tables)}")
+        return self._data.tables[entity], self._schema[entity]
 
 
 def _projection(entity: Entity, query: Mapping[str, str], filtered: Sequence[Path]) -> Projection:
@@ -203,6 +212,10 @@ def _stamped(entity: Entity, record: Mapping[str, object]) -> Mapping[str, objec
     now = datetime.now(SERVER_ZONE)
     stamp = now.replace(microsecond=now.microsecond // 1000 * 1000)
     return {name: stamp for name in _STAMPS if name in entity.fields} | dict(record)
+
+
+def _only_details(entity: Entity, record: Mapping[str, object]) -> bool:
+    return all(name in entity.fields and entity.fields[name].kind == DETAIL for name in record)
 
 
 def _known(row: Row | None, entity: str, record_id: str) -> Row:

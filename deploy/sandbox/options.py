@@ -1,10 +1,12 @@
 """The command line: how the sandbox is set up. Fails as argparse does, with a usage message and status 2."""
 
 import argparse
+import re
 import secrets
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta, timezone
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -13,10 +15,13 @@ from typing import Any, Final, Literal
 from deploy.sandbox.builds import BUILDS
 from deploy.sandbox.collation import COLLATIONS
 from deploy.sandbox.entity_fields import TOP_LEVEL
+from deploy.sandbox.ordering import Combo
+from deploy.sandbox.rows import SERVER_ZONE
 
 Add = Callable[..., argparse.Action]
 
 _LAST_PORT = 65_535
+_OFFSET = re.compile(r"([+-])(0\d|1[0-4]):([0-5]\d)")
 _AGAIN: Final[Mapping[str, Any]] = {"action": "append", "default": []}  # argparse appends to a copy
 
 
@@ -30,8 +35,8 @@ class Latency:
 
     @staticmethod
     def parse(text: str) -> "Latency":
-        """Read `BASE,PER_ROW,PER_SKIPPED`, in milliseconds."""
-        figures = [float(figure) / 1000 for figure in text.split(",")]
+        """Read `BASE,PER_ROW,PER_SKIPPED`, in milliseconds: `80,0.2,0.01` or `80ms,0.2ms,0.01ms`."""
+        figures = [float(figure.removesuffix("ms")) / 1000 for figure in text.split(",")]
         if len(figures) != 3 or not all(0 <= figure < inf for figure in figures):
             raise ValueError(text)
         return Latency(*figures)
@@ -54,9 +59,18 @@ class Options:
     forbid: list[str]
     orders: int
     customers: int
+    items: int
+    awkward_keys: int
+    files_each: int
+    big_file: int
     seed: int
     missing_status: int
     collation: str
+    combo_order: Combo
+    combo_compare: Combo | None
+    server_offset: timezone
+    user_offset: timezone | None
+    detail_edits: Literal["stamp", "silent"]
     non_key_filters: Literal["refuse", "empty"]
     across_views: Literal["match", "empty"]
     host: str
@@ -178,6 +192,15 @@ def _positive(text: str) -> float:
     return number
 
 
+def _offset(text: str) -> timezone:
+    """`+HH:MM` or `-HH:MM`."""
+    match = _OFFSET.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    minutes = int(match[2]) * 60 + int(match[3])
+    return timezone(timedelta(minutes=-minutes if match[1] == "-" else minutes))
+
+
 def _names(text: str) -> tuple[str, ...]:
     """`NAME[,NAME...]`."""
     names = tuple(text.split(","))
@@ -204,6 +227,13 @@ def _add_data(add: Add) -> None:
     )
     add("--orders", type=_count, default=0, metavar="N", help="sales orders to generate [%(default)s]")
     add("--customers", type=_count, default=0, metavar="N", help="customers to generate [%(default)s]")
+    add("--items", type=_count, default=0, metavar="N", help="stock items to generate [%(default)s]")
+    awkward = "of each of four entities, records with keys that are hard to handle [%(default)s]"
+    add("--awkward-keys", type=_count, default=0, metavar="N", help=awkward)
+    each = "files of each generated stock item and line of an order [%(default)s]"
+    add("--files-each", type=_count, default=0, metavar="N", help=each)
+    big = "size of a file at the stock item AACOMPUT01 [none]"
+    add("--big-file", type=_count, default=0, metavar="BYTES", help=big)
     add("--seed", type=int, default=0, metavar="N", help="seed of what is generated [%(default)s]")
     add(
         "--missing-status",
@@ -212,11 +242,29 @@ def _add_data(add: Add) -> None:
         default=500,
         help="for a missing record [%(default)s]",
     )
-    add("--collation", choices=sorted(COLLATIONS), default="sql", help="order of keys [%(default)s]")
+    _add_database(add)
     shipments = "Shipment filtered by no key: a 500 or [] [%(default)s]"
     add("--non-key-filters", choices=("refuse", "empty"), default="refuse", help=shipments)
     views = "'and' over two data views may match or gives [] [%(default)s]"
     add("--across-views", choices=("match", "empty"), default="match", help=views)
+
+
+def _add_database(add: Add) -> None:
+    """How the database sorts, compares and stamps."""
+    names = sorted(COLLATIONS)
+    order = f"of strings: {', '.join(names)} [%(default)s]"
+    add("--collation", choices=names, default="sql", metavar="NAME", help=order)
+    combos = ("code", "label")
+    order = "what a combo key's rows are sorted by [%(default)s]"
+    add("--combo-order", choices=combos, default="code", help=order)
+    compare = "what gt, ge, lt and le compare of a combo key [as --combo-order]"
+    add("--combo-compare", choices=combos, help=compare)
+    server = "the server's offset, printed on every date [+03:00]"
+    add("--server-offset", type=_offset, default=SERVER_ZONE, metavar="+HH:MM", help=server)
+    user = "of the API user's clock, by which stamps are printed [the server's]"
+    add("--user-offset", type=_offset, metavar="+HH:MM", help=user)
+    edits = "whether a change of detail rows alone moves the record's stamp [%(default)s]"
+    add("--detail-edits", choices=("stamp", "silent"), default="stamp", help=edits)
 
 
 def _add_address(add: Add) -> None:

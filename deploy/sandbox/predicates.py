@@ -1,4 +1,4 @@
-"""A filter's tree bound to an entity: a test of rows, and the first key at which a matching row can be.
+"""A filter's tree bound to an entity: a test of rows, and what it says about their keys.
 
 Comparisons are SQL's: without case, and an empty field compares with nothing but `eq null` and `ne null`.
 """
@@ -6,9 +6,9 @@ Comparisons are SQL's: without case, and an empty field compares with nothing bu
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from deploy.sandbox.collation import Collate, fold
 from deploy.sandbox.filters import (
     OPERATORS,
     Comparison,
@@ -20,13 +20,13 @@ from deploy.sandbox.filters import (
     Path,
     Some,
 )
+from deploy.sandbox.ordering import Comparable, Measure, Ordering
 from deploy.sandbox.refusal import bad_filter, incompatible_types
 from deploy.sandbox.rows import Row, Scalar
 from deploy.sandbox.schema import LINKED, Entity, Field, TopLevel
+from deploy.sandbox.spans import AllOf, AnyOf, Anything, KeyCondition, KeyIs
 
 Test = Callable[[Row], bool]
-Comparable = Any
-"""A scalar in the form in which the database orders it: a sort key, a number, a moment."""
 
 _EDM_TYPES: Mapping[str, str] = {
     "String": "Edm.String",
@@ -56,10 +56,8 @@ class Bound:
     test: Test
     paths: tuple[tuple[str, ...], ...]
     """The fields it names: they join the output even when `$select` leaves them out (recorded)."""
-    start: tuple[Comparable, ...]
-    """No row whose key sorts before this prefix can match; empty when nothing is known."""
-    fixed: tuple[Comparable, ...]
-    """The part of `start` that a matching row's key begins with."""
+    keys: KeyCondition
+    """What it says about the keys of the rows that it can find."""
 
 
 @dataclass(frozen=True)
@@ -70,38 +68,23 @@ class _Operand:
     view: str
     read: Callable[[Row], Scalar | None] | None
     """None for a field of detail rows, which filters cannot reach."""
-    comparable: Callable[[Scalar], Comparable]
-
-
-def comparable_by(field: Field, collate: Collate) -> Callable[[Scalar], Comparable]:
-    """How a field's values are put in order: combo boxes by the stored code, other strings by the collation."""
-    if field.kind != "String":
-        return _as_it_is
-    if not field.codes:
-        return lambda value: collate(str(value))
-    by_label = {fold(label): collate(code) for label, code in field.codes.items()}
-    return lambda value: by_label.get(fold(str(value))) or collate(str(value))
-
-
-def _as_it_is(value: Scalar) -> Comparable:
-    return value
+    measure: Callable[[str], Measure]
+    """How its values compare by an operator."""
 
 
 class Binder:
-    """Binds filters to one entity under one collation."""
+    """Binds filters to one entity of one database."""
 
-    def __init__(self, entity: TopLevel, collate: Collate, across_views: bool) -> None:
+    def __init__(self, entity: TopLevel, ordering: Ordering, across_views: bool) -> None:
         """`across_views` is whether an `and` over two data views matches (reported: on some forms it never does)."""
         self._entity = entity
-        self._collate = collate
+        self._ordering = ordering
         self._across_views = across_views
 
     def bind(self, condition: Condition) -> Bound:
         """Raises Refusal for unknown fields and for literals of the wrong type."""
         paths = tuple(leaf.operand.parts for leaf in _leaves(condition) if isinstance(leaf.operand, Path))
-        test = self._test(condition)
-        start, fixed = self._range(condition)
-        return Bound(test, paths, start, fixed)
+        return Bound(self._test(condition), paths, self._keys(condition))
 
     def _test(self, condition: Condition) -> Test:
         match condition:
@@ -127,14 +110,18 @@ class Binder:
             return _never
         if condition.literal.value is None:
             return _null_test(condition.operator, read)
-        comparable = operand.comparable
-        wanted = comparable(condition.literal.value)
+        measure = operand.measure(condition.operator)
+        wanted = self._wanted(condition.literal.value, measure)
 
         def test(row: Row) -> bool:
             value = read(row)
-            return value is not None and compare(comparable(value), wanted)
+            return value is not None and compare(measure(value), wanted)
 
         return test
+
+    def _wanted(self, literal: Scalar, measure: Measure) -> Comparable:
+        """A literal in the form in which it compares; a moment is written as moments print."""
+        return self._ordering.zones.read(literal) if isinstance(literal, datetime) else measure(literal)
 
     def _match(self, condition: Match) -> Test:
         operand = self._operand(condition.operand)
@@ -145,7 +132,8 @@ class Binder:
         read = operand.read
         if read is None or condition.compared:
             return _never
-        needle, found = fold(str(condition.needle.value)), _FINDERS[condition.function]
+        fold, found = self._ordering.collation.fold, _FINDERS[condition.function]
+        needle = fold(str(condition.needle.value))
         return lambda row: (value := read(row)) is not None and found(fold(str(value)), needle)
 
     def _operand(self, operand: Path | CustomField) -> _Operand:
@@ -155,8 +143,10 @@ class Binder:
         defined = self._entity.custom.get(operand.name)
         if defined is None or defined != operand.type:
             raise bad_filter(f"Could not find a custom field '{operand.name}' of type '{operand.type}'.")
-        comparable = _as_it_is if defined != "String" else lambda value: self._collate(str(value))
-        return _Operand(_EDM_TYPES[defined], "", lambda row: row.custom.get(operand.name), comparable)
+        field = Field(operand.name, 0, defined)
+        return _Operand(
+            _EDM_TYPES[defined], "", lambda row: row.custom.get(operand.name), self._measured(field)
+        )
 
     def _path(self, path: Path) -> _Operand:
         entity: Entity = self._entity
@@ -172,22 +162,41 @@ class Binder:
             raise bad_filter(f"The property '{field.name}' is a navigation property and cannot be compared.")
         reachable = all(step.kind == LINKED for step in steps)
         read = _reader([*steps, field]) if reachable else None
-        return _Operand(_EDM_TYPES[field.kind], view, read, comparable_by(field, self._collate))
+        return _Operand(_EDM_TYPES[field.kind], view or field.view, read, self._measured(field))
 
-    def _range(self, condition: Condition) -> tuple[tuple[Comparable, ...], tuple[Comparable, ...]]:
-        """The longest prefix of the keys bound from below by conditions joined by `and`, and its part fixed by `eq`."""
-        parts = condition.parts if isinstance(condition, Every) else (condition,)
-        leaves = [part for part in parts if isinstance(part, Comparison)]
-        start: list[Comparable] = []
-        for name in self._entity.form.keys:
-            bounds = {leaf.operator: leaf.literal.value for leaf in leaves if leaf.operand == Path((name,))}
-            lower = next((bounds[name] for name in ("eq", "ge", "gt") if bounds.get(name) is not None), None)
-            if lower is None:
-                break
-            start.append(comparable_by(self._entity.fields[name], self._collate)(lower))
-            if "eq" not in bounds:
-                return tuple(start), tuple(start[:-1])
-        return tuple(start), tuple(start)
+    def _measured(self, field: Field) -> Callable[[str], Measure]:
+        return lambda operator_name: self._ordering.compared_by(field, operator_name)
+
+    def _keys(self, condition: Condition) -> KeyCondition:
+        match condition:
+            case Comparison():
+                return self._key(condition)
+            case Every(parts):
+                return AllOf(tuple(self._keys(part) for part in _flat(parts)))
+            case Some(parts):
+                return AnyOf(tuple(self._keys(part) for part in parts))
+            case Match():
+                return Anything()
+
+    def _key(self, comparison: Comparison) -> KeyCondition:
+        """A comparison of a key, where the rows that it finds lie together."""
+        operand, name, value = comparison.operand, comparison.operator, comparison.literal.value
+        keys = self._entity.form.keys
+        if not isinstance(operand, Path) or len(operand.parts) > 1 or operand.parts[0] not in keys:
+            return Anything()
+        field = self._entity.fields[operand.parts[0]]
+        if value is None or name == "ne" or not self._ordering.agrees(field, name):
+            return Anything()
+        return KeyIs(keys.index(field.name), name, self._ordering.sorted_by(field)(value))
+
+
+def _flat(parts: tuple[Condition, ...]) -> Iterator[Condition]:
+    """The parts of an `and`, and those of each `and` among them."""
+    for part in parts:
+        if isinstance(part, Every):
+            yield from _flat(part.parts)
+        else:
+            yield part
 
 
 def _leaves(condition: Condition) -> Iterator[Comparison | Match]:

@@ -1,6 +1,7 @@
 """Requests for data under /entity: their session, their place in the license's queue, and their answer."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from urllib.parse import parse_qsl
 
@@ -33,19 +34,27 @@ def _versions(site: Site) -> dict[str, object]:
 
 
 async def read(exchange: Exchange, caller: SignIn) -> Reply:
-    """A list, a record or a file. Its latency is the ERP's work: the core and the session are held meanwhile."""
+    """A list, a record or a file. Its latency is the ERP's work: the core and the session are held meanwhile.
+
+    What our own work takes is part of it.
+    """
     refused = await _admit(exchange, caller)
     if refused is not None:
         return refused
     refused = _no_access(exchange, caller)
     if refused is not None:
         return refused
+    began = time.monotonic()
     site = exchange.site
     request = exchange.request
     query = dict(parse_qsl(request.url.query, keep_blank_values=True))
+    entity = exchange.path[3] if len(exchange.path) > 3 else ""
+    site.plan.before(entity)
     answer = look_up(site, request.method, exchange.path[1:], query)
-    await asyncio.sleep(site.options.latency.of(answer.rows, answer.skipped))
-    return replies.data(site.build.name, answer, caller.who.tenant.user_branch)
+    site.plan.after(entity, answer.ids)
+    due = began + site.options.latency.of(answer.rows, answer.skipped)
+    await asyncio.sleep(max(0.0, due - time.monotonic()))
+    return replies.data(site.build.name, answer, caller.who.tenant.user_branch, site.user_zone)
 
 
 async def _admit(exchange: Exchange, caller: SignIn) -> Reply | None:

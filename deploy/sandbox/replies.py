@@ -9,7 +9,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from email.utils import format_datetime
 from html import escape
 from string import ascii_lowercase, digits
@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from deploy.sandbox import pages
 from deploy.sandbox.answer import Answer
+from deploy.sandbox.content import Content, Drawn
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -29,13 +30,27 @@ _TICKS_AT_EPOCH = 621_355_968_000_000_000
 
 @dataclass(frozen=True)
 class Reply:
-    """What is sent. Without `sized` the body goes chunked, with no Content-Length."""
+    """What is sent. Without `sized` the body goes chunked, with no Content-Length.
+
+    A body that is `drawn` is made as it is sent. Content-Length promises `excess` bytes more than there are.
+    """
 
     status: int
     headers: Headers = ()
     body: bytes = b""
     sized: bool = True
     rows: int = 0
+    excess: int = 0
+    drawn: Drawn | None = None
+
+    @property
+    def content(self) -> Content:
+        """The body, in whichever form it is."""
+        return self.body if self.drawn is None else self.drawn
+
+    def with_body(self, body: bytes) -> "Reply":
+        """The same reply with another body."""
+        return replace(self, body=body, drawn=None)
 
 
 def html(status: int, page: str) -> Reply:
@@ -86,12 +101,12 @@ def error_redirect(site: str, words: str) -> Reply:
     return redirect(f"{prefix}/Frames/Error.aspx?typeID=error&message={quote(words)}")
 
 
-def data(build: str, answer: Answer, user_branch: int) -> Reply:
+def data(build: str, answer: Answer, user_branch: int, zone: str) -> Reply:
     """An answer of the ERP's data. JSON says its length and is not compressed; a file's octets come chunked."""
     caching: Mapping[str, Headers] = {"2022R1": (), "2024R1": _PRIVATE}
-    headers = (*caching[build], ("Content-Type", answer.content_type), _locale(), _branch(user_branch))
+    headers = (*caching[build], ("Content-Type", answer.content_type), _locale(zone), _branch(user_branch))
     sized = answer.content_type != "application/octet-stream"
-    return Reply(answer.status, headers, answer.body, sized, answer.rows)
+    return Reply(answer.status, headers, answer.body, sized, answer.rows, drawn=answer.drawn)
 
 
 def version_list(document: object) -> Reply:
@@ -129,15 +144,15 @@ def identity(document: Mapping[str, object] | None) -> Reply:
     return Reply(200, (("Content-Type", "application/json; charset=UTF-8"),), _compact(document))
 
 
-def signed_in(session_id: str | None, ticket: str, user_branch: int) -> Reply:
+def signed_in(session_id: str | None, ticket: str, user_branch: int, zone: str) -> Reply:
     """A cookie sign-in, with every cookie twice as recorded; no session id for one who holds it already."""
     fresh = (_session_cookie(session_id),) if session_id else ()
     forms_ticket = ("Set-Cookie", f".ASPXAUTH={ticket}; path=/; HttpOnly")
-    cookies = (*fresh, forms_ticket, _branch(user_branch), _locale())
+    cookies = (*fresh, forms_ticket, _branch(user_branch), _locale(zone))
     return Reply(204, (*_PRIVATE, *cookies, *cookies, *_request_cookies("~/entity/auth/login")))
 
 
-def signed_out(build: str, by_cookie: bool, user_branch: int) -> Reply:
+def signed_out(build: str, by_cookie: bool, user_branch: int, zone: str) -> Reply:
     """A sign-out. 2022R1 answered a bearer with a fresh session id; the others take the cookies back."""
     if build == "2022R1" and not by_cookie:
         given: Headers = (_session_cookie(new_session_id()),) * 2
@@ -147,7 +162,7 @@ def signed_out(build: str, by_cookie: bool, user_branch: int) -> Reply:
             ("Set-Cookie", ".ASPXAUTH=; expires=Mon, 11-Oct-1999 20:00:00 GMT; path=/; HttpOnly"),
             ("Set-Cookie", f"ASP.NET_SessionId=; expires={year_ago}; path=/"),
         )
-        place = (_locale(), _branch(user_branch))
+        place = (_locale(zone), _branch(user_branch))
         given = (*place, *place, *back, *place, *back)
     return Reply(204, (*_PRIVATE, *given, *_request_cookies("~/entity/auth/logout")))
 
@@ -187,9 +202,19 @@ def _branch(number: int) -> tuple[str, str]:
     return ("Set-Cookie", f"UserBranch={number}; path=/")
 
 
-def _locale() -> tuple[str, str]:
+def zone_name(zone: timezone) -> str:
+    """An API user's zone as the ERP names it; of its names those of three offsets are recorded."""
+    offset = zone.utcoffset(None)
+    if not offset:
+        return "GMTE0000U"
+    minutes = abs(offset) // timedelta(minutes=1)
+    sign, letter = ("P", "M") if offset > timedelta() else ("M", "G")
+    return f"GMT{sign}{minutes // 60:02}{minutes % 60:02}{letter}"
+
+
+def _locale(zone: str) -> tuple[str, str]:
     expires = _cookie_date(datetime.now(UTC) + timedelta(days=3))
-    return ("Set-Cookie", f"Locale=Culture=en-US&TimeZone=GMTP0300M; expires={expires}; path=/")
+    return ("Set-Cookie", f"Locale=Culture=en-US&TimeZone={zone}; expires={expires}; path=/")
 
 
 def _request_cookies(path: str) -> Headers:

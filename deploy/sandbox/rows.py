@@ -6,6 +6,8 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import NamedTuple
 
+from deploy.sandbox.content import Content
+
 SERVER_ZONE = timezone(timedelta(hours=3))
 """The time zone of the recorded instances: every date on the wire carries its offset."""
 
@@ -18,7 +20,7 @@ class File(NamedTuple):
 
     id: str
     filename: str
-    content: bytes
+    content: Content
 
 
 class Row(NamedTuple):

@@ -55,6 +55,7 @@ class Field:
     """`String`, `Decimal`, `Boolean`, `DateTime`, `Int`, `Short`, `Guid`, `Linked` or `Detail`."""
     nested: "Entity | None" = None
     view: str = ""
+    """The data view behind it; empty for a scalar of the view that the entity is in."""
     delegate: bool = False
     """Whether the view behind a nested entity has a BQL delegate, which the optimizer cannot see through."""
     codes: Mapping[str, str] = field(default_factory=dict)
@@ -130,6 +131,17 @@ _VIEWS: Mapping[tuple[str, str], str] = MappingProxyType(
     }
 )
 
+_SECOND_VIEWS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "Customer": ("CurrentCustomer", "CustomerClass LastModifiedDateTime StatementCycleID Terms"),
+        "Payment": ("CurrentDocument", "Description LastModifiedDateTime PaymentRef"),
+        "SalesInvoice": ("CurrentDocument", "Description Project"),
+        "SalesOrder": ("CurrentDocument", "Description LastModified LocationID PaymentMethod ShipVia"),
+        "StockItem": ("ItemSettings", "BaseUOM ItemClass ItemType LastModified PostingClass ValuationMethod"),
+    }
+)
+"""Fields of the record itself that a form keeps in a data view beside its first (a choice: no source lists them)."""
+
 _CUSTOM: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "SalesInvoice": MappingProxyType({"Document.CuryBalanceWOTotal": "Decimal"}),
@@ -162,7 +174,9 @@ def _member(owner: str, index: int, spec: str, build: Build) -> Field:
     name, _, type_name = spec.partition(":")
     nested_name = type_name.removesuffix("[]")
     if nested_name not in NESTED:
-        return Field(name, index, type_name or "String", codes=_CODES.get((owner, name), {}))
+        second, names = _SECOND_VIEWS.get(owner, ("", ""))
+        view = second if name in names.split() else ""
+        return Field(name, index, type_name or "String", view=view, codes=_CODES.get((owner, name), {}))
     detail = type_name.endswith("[]")
     nested = Entity(
         nested_name,

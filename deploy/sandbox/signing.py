@@ -110,7 +110,7 @@ async def login(exchange: Exchange) -> Reply:
     if held is not None and held[1].who == found:
         exchange.session = held[1].session
         _accepted(exchange, "cookie", found)
-        return replies.signed_in(None, held[0].ticket, found.tenant.user_branch)
+        return replies.signed_in(None, held[0].ticket, found.tenant.user_branch, site.user_zone)
     if held is not None:
         site.seats.close(held[1], "sign-in", exchange.number)
     return _seated(exchange, found)
@@ -126,7 +126,7 @@ def _seated(exchange: Exchange, who: Who) -> Reply:
         return refused
     _accepted(exchange, "cookie", who)
     ticket = site.cookies.issue(sign_in)
-    return replies.signed_in(ticket.session_id, ticket.ticket, who.tenant.user_branch)
+    return replies.signed_in(ticket.session_id, ticket.ticket, who.tenant.user_branch, site.user_zone)
 
 
 def _look_up(site: Site, given: Mapping[str, str]) -> tuple[Who | Reply, str]:
@@ -175,7 +175,7 @@ async def logout(exchange: Exchange) -> Reply:
     if caller is not None:
         site.seats.close(caller, "sign-out", exchange.number)
     tenant = caller.who.tenant if caller is not None else site.tenants.default
-    return replies.signed_out(site.build.name, not by_bearer, tenant.user_branch)
+    return replies.signed_out(site.build.name, not by_bearer, tenant.user_branch, site.user_zone)
 
 
 async def read_form(request: Request) -> dict[str, str] | None:

@@ -4,15 +4,20 @@ import time
 from dataclasses import dataclass
 from typing import TextIO
 
+from deploy.sandbox import replies
 from deploy.sandbox.accounts import Accounts
 from deploy.sandbox.builds import BUILDS, Build
+from deploy.sandbox.collation import COLLATIONS
 from deploy.sandbox.cookies import Cookies
 from deploy.sandbox.events import EventLog
 from deploy.sandbox.faults import Faults
+from deploy.sandbox.generate import Volume
 from deploy.sandbox.instance import Instance, Variants
 from deploy.sandbox.license import License, calendar_entry, sliding_entry
 from deploy.sandbox.oauth import Client, Identity, Rules
 from deploy.sandbox.options import Options
+from deploy.sandbox.ordering import Ordering, Zones
+from deploy.sandbox.plan import Plan
 from deploy.sandbox.sessions import SeatLimits, Seats
 from deploy.sandbox.tenants import Tenants
 
@@ -34,7 +39,13 @@ class Site:
     identity: Identity
     cookies: Cookies
     faults: Faults
+    plan: Plan
     forbidden: set[str]
+
+    @property
+    def user_zone(self) -> str:
+        """The API users' zone, as the cookie Locale names it."""
+        return replies.zone_name(self.options.user_offset or self.options.server_offset)
 
 
 def make_site(options: Options, port: int, events: TextIO | None = None) -> Site:
@@ -42,11 +53,12 @@ def make_site(options: Options, port: int, events: TextIO | None = None) -> Site
     build = BUILDS[options.build]
     log = EventLog(file=events)
     tenants = Tenants(options.tenants, options.unknown_tenant)
+    instance = _instance(options, build)
     return Site(
         options=options,
         url=options.url(port),
         build=build,
-        instance=_instance(options, build),
+        instance=instance,
         log=log,
         license=_license(options),
         seats=Seats(log, SeatLimits(options.max_sessions, options.max_logins_per_user), options.idle_seconds),
@@ -54,6 +66,7 @@ def make_site(options: Options, port: int, events: TextIO | None = None) -> Site
         identity=_identity(options, tenants),
         cookies=Cookies(),
         faults=Faults(),
+        plan=Plan(instance, log),
         forbidden=set(options.forbid),
     )
 
@@ -73,14 +86,29 @@ def _identity(options: Options, tenants: Tenants) -> Identity:
 
 def _instance(options: Options, build: Build) -> Instance:
     """The data, with the chosen variant of what is uncertain."""
+    ordering = Ordering(
+        COLLATIONS[options.collation],
+        options.combo_order,
+        options.combo_compare or options.combo_order,
+        Zones(options.server_offset, options.user_offset or options.server_offset),
+    )
     variants = Variants(
         missing_status=options.missing_status,
         refuse_non_key_filters=options.non_key_filters == "refuse",
         match_across_views=options.across_views == "match",
-        collation=options.collation,
+        ordering=ordering,
+        detail_edits=options.detail_edits,
     )
-    volume = {"orders": options.orders, "customers": options.customers, "seed": options.seed}
-    return Instance(build, options.site, **volume, variants=variants)
+    volume = Volume(
+        orders=options.orders,
+        customers=options.customers,
+        items=options.items,
+        awkward_keys=options.awkward_keys,
+        files_each=options.files_each,
+        big_file=options.big_file,
+        seed=options.seed,
+    )
+    return Instance(build, options.site, volume, variants)
 
 
 def _license(options: Options) -> License:

@@ -1,54 +1,96 @@
 """The rows of one entity in the order of its keys, found by key, by id or by a filter."""
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import chain, islice
+from typing import Protocol
 
-from deploy.sandbox.collation import Collate
-from deploy.sandbox.predicates import Bound, Comparable, comparable_by
-from deploy.sandbox.rows import Row
+from deploy.sandbox.ordering import Ordering
+from deploy.sandbox.predicates import Bound
+from deploy.sandbox.rows import Row, Scalar
 from deploy.sandbox.schema import TopLevel
+from deploy.sandbox.spans import Key, Reach, Span, reach
 
-Key = tuple[Comparable, ...]
+_MADE = 32_768  # rows that are kept of those that can be made again
+
+
+class Unmade(Protocol):
+    """Rows that are made from their number, when they are wanted and each time alike."""
+
+    @property
+    def count(self) -> int:
+        """How many there are, numbered from 0."""
+
+    def keys(self, index: int) -> tuple[str, ...]:
+        """The keys of one."""
+
+    def id(self, index: int) -> str:
+        """The id of one."""
+
+    def make(self, index: int) -> Row:
+        """One row."""
 
 
 class Table:
-    """A sorted list of rows with an index by id; keys and ids are unique."""
+    """A sorted list of rows with an index by id; keys and ids are unique.
 
-    def __init__(self, entity: TopLevel, collate: Collate, rows: Iterable[Row]) -> None:
+    In the list a row that is not made yet is its number.
+    """
+
+    def __init__(
+        self, entity: TopLevel, ordering: Ordering, rows: Iterable[Row], unmade: Unmade | None = None
+    ) -> None:
         self._entity = entity
         self._names = entity.form.keys
         fields = [entity.fields[name] for name in entity.form.keys]
-        self._columns = [(field.index, comparable_by(field, collate)) for field in fields]
-        pairs = sorted(((self._key_of(row), row) for row in rows), key=lambda pair: pair[0])
-        self._keys = [key for key, _ in pairs]
-        self._rows = [row for _, row in pairs]
-        self._key_by_id = {row.id: key for key, row in pairs}
+        self._columns = [(field.index, ordering.sorted_by(field)) for field in fields]
+        entries: list[tuple[Key, str, Row | int]] = [(self._key_of(row), row.id, row) for row in rows]
+        self._made: Callable[[int], Row] = _nothing_unmade
+        if unmade is not None:
+            self._made = lru_cache(_MADE)(unmade.make)
+            entries += ((self._key(unmade.keys(n)), unmade.id(n), n) for n in range(unmade.count))
+        entries.sort(key=lambda entry: entry[0])
+        self._keys = [key for key, _, _ in entries]
+        self._rows = [row for _, _, row in entries]
+        self._key_by_id = {row_id: key for key, row_id, _ in entries}
 
     def __iter__(self) -> Iterator[Row]:
-        return iter(self._rows)
+        return (self._row(at) for at in range(len(self._rows)))
 
     def page(self, bound: Bound | None, skip: int, top: int | None) -> tuple[list[Row], int]:
         """The matching rows after the first `skip`, at most `top`, and how many were passed over."""
-        if bound is None:
-            end = None if top is None else skip + top
-            return self._rows[skip:end], min(skip, len(self._rows))
-        matching = filter(bound.test, self._span(bound))
+        everything = Reach((Span(0, len(self._keys)),), exact=True)
+        found = everything if bound is None else reach(self._keys, bound.keys)
+        if bound is None or found.exact:
+            return self._cut(found.spans, skip, top)
+        places = chain.from_iterable(range(*span) for span in found.spans)
+        matching = filter(bound.test, map(self._row, places))
         passed = sum(1 for _ in islice(matching, skip))
         return list(islice(matching, top)), passed
+
+    def _cut(self, spans: Sequence[Span], skip: int, top: int | None) -> tuple[list[Row], int]:
+        """The rows of these spans after the first `skip`, without a look at those, and how many these are."""
+        passed, rows = 0, list[Row]()
+        for span in spans:
+            step = min(skip - passed, span.last - span.first)
+            end = span.last if top is None else min(span.last, span.first + step + top - len(rows))
+            rows += (self._row(at) for at in range(span.first + step, end))
+            passed += step
+        return rows, passed
 
     def by_id(self, row_id: str) -> Row | None:
         """The row with this id, or None."""
         key = self._key_by_id.get(row_id.lower())
-        return None if key is None else self._rows[bisect_left(self._keys, key)]
+        return None if key is None else self._row(bisect_left(self._keys, key))
 
     def by_keys(self, values: Sequence[str]) -> Row | None:
         """The row with these key values as a URL gives them, or None; one value too many or too few finds nothing."""
         if len(values) != len(self._columns):
             return None
-        key = tuple(comparable(value) for (_, comparable), value in zip(self._columns, values, strict=True))
+        key = self._key(values)
         at = bisect_left(self._keys, key)
-        return self._rows[at] if at < len(self._keys) and self._keys[at] == key else None
+        return self._row(at) if at < len(self._keys) and self._keys[at] == key else None
 
     def add(self, row: Row) -> None:
         """Puts a row where its key belongs; raises ValueError when a key is empty or taken, or the id is."""
@@ -77,21 +119,26 @@ class Table:
         if key is None:
             raise LookupError(f"{self._entity.name} has no record with the id {row_id}")
         at = bisect_left(self._keys, key)
-        del self._keys[at]
-        return self._rows.pop(at)
+        row = self._row(at)
+        del self._keys[at], self._rows[at]
+        return row
 
-    def _span(self, bound: Bound) -> Iterator[Row]:
-        """The stretch of rows in which all matches are."""
-        width = len(bound.fixed)
-        first = bisect_left(self._keys, bound.start)
-        last = bisect_right(self._keys, bound.fixed, key=lambda key: key[:width])
-        return islice(self._rows, first, last)
+    def _row(self, at: int) -> Row:
+        row = self._rows[at]
+        return self._made(row) if isinstance(row, int) else row
+
+    def _key(self, values: Iterable[Scalar]) -> Key:
+        return tuple([measure(value) for (_, measure), value in zip(self._columns, values, strict=True)])
 
     def _key_of(self, row: Row) -> Key:
-        key = []
-        for index, comparable in self._columns:
+        values = []
+        for index, _ in self._columns:
             value = row.values[index]
             if value is None or isinstance(value, tuple):
                 raise ValueError(f"a record of {self._entity.name} needs its keys: {', '.join(self._names)}")
-            key.append(comparable(value))
-        return tuple(key)
+            values.append(value)
+        return self._key(values)
+
+
+def _nothing_unmade(index: int) -> Row:
+    raise IndexError(f"there is no row {index} that could be made")

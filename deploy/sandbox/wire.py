@@ -6,11 +6,12 @@ A writer is compiled once for a projection and then runs over the rows of a page
 import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from deploy.sandbox.ordering import Zones
 from deploy.sandbox.projection import Member, Projection
 from deploy.sandbox.rows import File, Row, Scalar
 from deploy.sandbox.schema import DETAIL, Entity, Form
@@ -21,12 +22,13 @@ _MemberWriter = Callable[[Row], str]
 
 
 @dataclass(frozen=True)
-class Links:
-    """Where the endpoint is on its host, and whether records say so."""
+class Endpoint:
+    """Where the endpoint is on its host, whether records say so, and how it prints moments."""
 
     base: str
     """`/MyStoreInstance/entity/Default/22.200.001`"""
-    in_records: bool
+    links: bool
+    zones: Zones = field(default_factory=Zones)
 
 
 def write_list(rows: Iterable[Row], writer: Writer) -> bytes:
@@ -36,16 +38,16 @@ def write_list(rows: Iterable[Row], writer: Writer) -> bytes:
     )
 
 
-def writer_of(projection: Projection, form: Form, links: Links) -> Writer:
+def writer_of(projection: Projection, form: Form, endpoint: Endpoint) -> Writer:
     """The writer of the records of a top-level entity."""
-    return _writer(projection, links, f"{form.graph}/{form.view}", with_self=True)
+    return _writer(projection, endpoint, f"{form.graph}/{form.view}", with_self=True)
 
 
-def _writer(projection: Projection, links: Links, view: str, with_self: bool) -> Writer:
-    members = [_member_writer(member, links, view) for member in projection.members]
-    custom = _custom_writer(projection)
-    after = _links_writer(projection.entity, links, view, with_self)
-    files = _files_writer(links) if projection.files else _nothing
+def _writer(projection: Projection, endpoint: Endpoint, view: str, with_self: bool) -> Writer:
+    members = [_member_writer(member, endpoint, view) for member in projection.members]
+    custom = _custom_writer(projection, endpoint)
+    after = _links_writer(projection.entity, endpoint, view, with_self)
+    files = _files_writer(endpoint) if projection.files else _nothing
     has_note = projection.entity.has_note
     note = '{"value":""}' if has_note else "null"
 
@@ -57,12 +59,12 @@ def _writer(projection: Projection, links: Links, view: str, with_self: bool) ->
     return write
 
 
-def _member_writer(member: Member, links: Links, view: str) -> _MemberWriter:
+def _member_writer(member: Member, endpoint: Endpoint, view: str) -> _MemberWriter:
     index, prefix = member.field.index, f',"{member.field.name}":'
     if member.inner is None:
-        return _scalar_writer(index, prefix, _ENCODERS[member.field.kind])
+        return _scalar_writer(index, prefix, _encoder(member.field.name, member.field.kind, endpoint))
     graph = view.partition("/")[0]
-    nested = _writer(member.inner, links, f"{graph}/{member.field.view}", with_self=False)
+    nested = _writer(member.inner, endpoint, f"{graph}/{member.field.view}", with_self=False)
     if member.field.kind == DETAIL:
         return lambda row: f"{prefix}[{_joined(row.values[index], nested)}]"
     empty = Row("", tuple(member.inner.entity.empty_values()))
@@ -88,17 +90,20 @@ def _scalar_writer(index: int, prefix: str, encode: Callable[[Any], str]) -> _Me
     return write
 
 
-def _custom_writer(projection: Projection) -> _MemberWriter:
+def _custom_writer(projection: Projection, endpoint: Endpoint) -> _MemberWriter:
     """`custom`: empty, or the fields asked for by view, typed; a field without a value is null."""
     if not projection.custom:
         return lambda row: ',"custom":{}'
-    kinds = [(name, projection.entity.custom[name]) for name in projection.custom]
+    encoders = [
+        (name, kind, _encoder(name, kind, endpoint))
+        for name, kind in ((name, projection.entity.custom[name]) for name in projection.custom)
+    ]
 
     def write(row: Row) -> str:
         views: dict[str, list[str]] = {}
-        for name, kind in kinds:
+        for name, kind, encode in encoders:
             view, _, field = name.partition(".")
-            value = _custom_value(row.custom.get(name), _ENCODERS[kind])
+            value = _custom_value(row.custom.get(name), encode)
             views.setdefault(view, []).append(f'"{field}":{{"type":"Custom{kind}Field","value":{value}}}')
         return (
             ',"custom":{'
@@ -113,26 +118,26 @@ def _custom_value(value: Scalar | None, encode: Callable[[Any], str]) -> str:
     return "null" if value is None else encode(value)
 
 
-def _links_writer(entity: Entity, links: Links, view: str, with_self: bool) -> _MemberWriter:
+def _links_writer(entity: Entity, endpoint: Endpoint, view: str, with_self: bool) -> _MemberWriter:
     """`_links`: `self` on top-level records, `files:put` on every row with a note (recorded from 22.200.001 on)."""
-    if not (links.in_records and entity.has_note):
+    if not (endpoint.links and entity.has_note):
         return _nothing
-    put = f'"files:put":"{links.base}/files/{view}/'
+    put = f'"files:put":"{endpoint.base}/files/{view}/'
     if not with_self:
         return lambda row: f',"_links":{{{put}{row.id}/{{filename}}"}}'
-    own = f'"self":"{links.base}/{entity.name}/'
+    own = f'"self":"{endpoint.base}/{entity.name}/'
     return lambda row: f',"_links":{{{own}{row.id}",{put}{row.id}/{{filename}}"}}'
 
 
-def _files_writer(links: Links) -> _MemberWriter:
+def _files_writer(endpoint: Endpoint) -> _MemberWriter:
     def write(row: Row) -> str:
-        return f',"files":[{",".join(_file(file, links) for file in row.files)}]'
+        return f',"files":[{",".join(_file(file, endpoint) for file in row.files)}]'
 
     return write
 
 
-def _file(file: File, links: Links) -> str:
-    return f'{{"id":"{file.id}","filename":{_text(file.filename)},"href":"{links.base}/files/{file.id}"}}'
+def _file(file: File, endpoint: Endpoint) -> str:
+    return f'{{"id":"{file.id}","filename":{_text(file.filename)},"href":"{endpoint.base}/files/{file.id}"}}'
 
 
 def _nothing(row: Row) -> str:
@@ -168,3 +173,11 @@ _ENCODERS: Mapping[str, Callable[[Any], str]] = {
     "DateTime": _moment,
     "Guid": _text,
 }
+
+
+def _encoder(name: str, kind: str, endpoint: Endpoint) -> Callable[[Any], str]:
+    """How the values of a field are written."""
+    if kind != "DateTime" or endpoint.zones == Zones():
+        return _ENCODERS[kind]
+    printed = endpoint.zones.printed(name)
+    return lambda value: _moment(printed(value))

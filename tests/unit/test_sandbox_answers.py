@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy.sandbox.builds import BUILDS
-from deploy.sandbox.instance import Instance
+from deploy.sandbox.instance import Instance, Variants
 from deploy.sandbox.schema import DETAIL, load_schema
 
 OLD = Instance(BUILDS["2022R1"], "MyStoreInstance")
@@ -313,7 +313,9 @@ def test_a_record_is_found_by_key_or_id(entity: str, keys: list[str]) -> None:
 def test_a_missing_record_is_a_500_or_by_choice_a_404(entity: str, keys: list[str]) -> None:
     """The exception is the same under either status."""
     for status in (500, 404):
-        answer = Instance(BUILDS["2022R1"], "x", missing_status=status).get(entity, keys, {})
+        answer = Instance(BUILDS["2022R1"], "x", variants=Variants(missing_status=status)).get(
+            entity, keys, {}
+        )
         body = json.loads(answer.body)
         assert answer.status == status
         assert body["exceptionMessage"] == "No entity satisfies the condition."

@@ -6,7 +6,8 @@ import zlib
 
 import pytest
 
-from deploy.sandbox.faults import MEBIBYTE, WHOLE, Fault, Faults, Manner, bomb, manner, spoil
+from deploy.sandbox.content import Drawn, whole
+from deploy.sandbox.faults import ALL, MEBIBYTE, WHOLE, Fault, Faults, Manner, bomb, manner, spoil
 from deploy.sandbox.replies import Reply
 
 GOOD = Reply(200, (("Content-Type", "application/json; charset=utf-8"),), b'[{"a":1}]')
@@ -23,6 +24,17 @@ def test_a_fault_meets_as_many_as_it_says_after_those_it_lets_through() -> None:
     assert faults.armed() == []
 
 
+def test_a_share_of_the_requests_is_met() -> None:
+    """One fault takes each third, another each third after one: no request is met by both, and the rest go free."""
+    faults = Faults()
+    faults.arm(Fault("cut", path="/files", every=3, times=3))
+    faults.arm(Fault("reset", path="/files", every=2, phase=1, times=100))
+    met = [faults.take("GET", "/files/1") for _ in range(9)]
+    kinds = [fault.kind if fault else "" for fault in met]
+    assert kinds == ["cut", "", "reset", "cut", "", "reset", "cut", "", "reset"]
+    assert [fault.kind for fault in faults.armed()] == ["reset"]
+
+
 @pytest.mark.parametrize(
     ("document", "words"),
     [
@@ -34,6 +46,8 @@ def test_a_fault_meets_as_many_as_it_says_after_those_it_lets_through() -> None:
         ({"kind": "status", "status": 503.5}, "status is 503.5"),
         ({"kind": "status", "body": 1}, "body is 1"),
         ({"kind": "delay", "when": "soon"}, "when is before or after"),
+        ({"kind": "cut", "every": 0}, "every is a number from 1"),
+        ({"kind": "cut", "every": 3, "phase": 3}, "phase less than that"),
     ],
 )
 def test_what_cannot_be_armed(document: object, words: str) -> None:
@@ -55,6 +69,8 @@ def test_a_fault_from_json() -> None:
         (Fault("cut", bytes=3), Manner(cut=3)),
         (Fault("reset", bytes=3), Manner(cut=3, reset=True)),
         (Fault("drip", bytes=1, seconds=0.1), Manner(piece=1, seconds=0.1)),
+        (Fault("length", bytes=3), Manner(cut=ALL)),
+        (Fault("length", bytes=-3), WHOLE),
         (Fault("status"), WHOLE),
         (Fault("delay", seconds=1), WHOLE),
     ],
@@ -62,7 +78,7 @@ def test_a_fault_from_json() -> None:
 def test_manner(fault: Fault, expected: Manner) -> None:
     """Faults of the connection decide how the reply is sent."""
     assert manner(fault) == expected
-    assert spoil(fault, GOOD) == GOOD or fault.kind == "status"
+    assert spoil(fault, GOOD) == GOOD or fault.kind in ("status", "length")
 
 
 def content_type(reply: Reply) -> str:
@@ -102,6 +118,23 @@ def test_spoilt_bodies() -> None:
     assert spoil(Fault("html"), GOOD).body.startswith(b"<!DOCTYPE html>")
     assert content_type(spoil(Fault("content_type", content_type="text/plain"), GOOD)) == "text/plain"
     assert ("Location", "https://elsewhere.invalid/") in spoil(Fault("redirect"), GOOD).headers
+
+
+def test_lengths_that_are_wrong() -> None:
+    """More is promised than sent, less is sent than there is, or more than there should be."""
+    longer, shorter = spoil(Fault("length", bytes=4), GOOD), spoil(Fault("length", bytes=-4), GOOD)
+    assert (longer.body, longer.excess, longer.sized) == (GOOD.body, 4, True)
+    assert (shorter.body, shorter.excess) == (GOOD.body[:-4], 0)
+    assert spoil(Fault("padded", bytes=2), GOOD).body == GOOD.body + b"\0\0"
+
+
+def test_a_generated_body_is_spoilt_like_any_other() -> None:
+    """Its bytes are drawn first, where the fault changes them."""
+    drawn = Reply(200, sized=False, drawn=Drawn("x", 10))
+    for kind in ("malformed", "padded"):
+        spoilt = spoil(Fault(kind, bytes=5), drawn)
+        assert len(spoilt.content) == {"malformed": 5, "padded": 15}[kind]
+        assert spoilt.body[:5] == whole(Drawn("x", 10))[:5]
 
 
 def test_big_bodies_are_valid_json() -> None:

@@ -51,7 +51,7 @@ def equals(field: str, type_name: str, value: str | bool | int | Decimal | datet
         ),
         (
             "A eq datetimeoffset'2022-12-31'",
-            equals("A", "Edm.DateTimeOffset", datetime(2022, 12, 31, tzinfo=SERVER)),
+            equals("A", "Edm.DateTimeOffset", datetime.fromisoformat("2022-12-31")),
         ),
         (
             "A eq datetimeoffset'2024-08-18T23:59:59.999+04:00'",

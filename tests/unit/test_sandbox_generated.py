@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from deploy.sandbox.builds import BUILDS
+from deploy.sandbox.generate import Volume
 from deploy.sandbox.instance import Instance
 from deploy.sandbox.picture import picture
 
@@ -25,7 +26,7 @@ def everything(instance: Instance) -> dict[str, Any]:
 def test_the_same_seed_gives_the_same_records() -> None:
     """Two instances from one seed are alike; another seed gives others."""
     first, again, other = (
-        everything(Instance(BUILD, "x", orders=50, customers=5, seed=seed)) for seed in (7, 7, 8)
+        everything(Instance(BUILD, "x", Volume(orders=50, customers=5, seed=seed))) for seed in (7, 7, 8)
     )
     assert first == again
     assert first["SalesOrder"] != other["SalesOrder"]
@@ -36,7 +37,7 @@ def test_as_many_are_made_as_were_asked_for(customers: int) -> None:
     """Orders and customers by number, and a payment for each customer; ids and keys are unique."""
     plain, grown = (
         everything(Instance(BUILD, "x")),
-        everything(Instance(BUILD, "x", orders=40, customers=customers)),
+        everything(Instance(BUILD, "x", Volume(orders=40, customers=customers))),
     )
     assert len(grown["SalesOrder"]) == len(plain["SalesOrder"]) + 40
     assert len(grown["Customer"]) == len(plain["Customer"]) + customers
@@ -49,7 +50,7 @@ def test_as_many_are_made_as_were_asked_for(customers: int) -> None:
 
 def test_generated_orders_add_up() -> None:
     """Quantity and total of an order are those of its lines, and its customer exists."""
-    records = everything(Instance(BUILD, "x", orders=40, customers=3))
+    records = everything(Instance(BUILD, "x", Volume(orders=40, customers=3)))
     customers = {row["CustomerID"]["value"] for row in records["Customer"]}
     for order in records["SalesOrder"]:
         lines = order["Details"]
@@ -61,7 +62,7 @@ def test_generated_orders_add_up() -> None:
 
 def test_the_course_customer_gets_nothing_generated() -> None:
     """The answers that were recorded stay as they are, however many records are added."""
-    plain, grown = Instance(BUILD, "x"), Instance(BUILD, "x", orders=200, customers=20)
+    plain, grown = Instance(BUILD, "x"), Instance(BUILD, "x", Volume(orders=200, customers=20))
     for entity in ("SalesOrder", "Payment"):
         assert plain.list(entity, {"$filter": COURSE}) == grown.list(entity, {"$filter": COURSE})
 

@@ -8,11 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy.sandbox.builds import BUILDS
-from deploy.sandbox.collation import COLLATIONS, fold
+from deploy.sandbox.collation import COLLATIONS
+from deploy.sandbox.generate import Volume
 from deploy.sandbox.instance import Instance, Variants
+from deploy.sandbox.ordering import Ordering
 
 BUILD = BUILDS["2022R1"]
-INSTANCE = Instance(BUILD, "MyStoreInstance", orders=60, customers=7)
+INSTANCE = Instance(BUILD, "MyStoreInstance", Volume(orders=60, customers=7))
 
 
 def listed(entity: str, instance: Instance = INSTANCE, **options: str) -> list[dict[str, Any]]:
@@ -191,7 +193,7 @@ def test_combo_keys_are_in_the_order_of_their_stored_codes() -> None:
 )
 def test_the_collation_is_the_servers(collation: str, expected: list[str]) -> None:
     """The order of keys is a choice of the server, and searches by key follow it."""
-    instance = Instance(BUILD, "MyStoreInstance", variants=Variants(collation=collation))
+    instance = Instance(BUILD, "MyStoreInstance", variants=Variants(ordering=Ordering(COLLATIONS[collation])))
     for item in ("AA", "A3", "A-2", "A1"):
         instance.insert("StockItem", {"InventoryID": item})
     names = [name for name in values(listed("StockItem", instance), "InventoryID") if name in expected]
@@ -204,8 +206,8 @@ def test_the_collation_is_the_servers(collation: str, expected: list[str]) -> No
 @given(st.text(max_size=6), st.text(max_size=6), st.sampled_from(sorted(COLLATIONS)))
 def test_collations_agree_on_what_is_equal(one: str, other: str, collation: str) -> None:
     """Two strings sort alike exactly when the database calls them equal."""
-    collate = COLLATIONS[collation]
-    assert (collate(one) == collate(other)) == (fold(one) == fold(other))
+    how = COLLATIONS[collation]
+    assert (how.key(one) == how.key(other)) == (how.fold(one) == how.fold(other))
 
 
 @pytest.mark.parametrize("option", ["$top", "$skip"])

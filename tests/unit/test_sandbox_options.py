@@ -22,6 +22,13 @@ def test_the_url_ends_with_the_site(given: list[str], url: str) -> None:
     assert read_options(given).url(4000) == url
 
 
+@pytest.mark.parametrize("text", ["80,0.2,0.01", "80ms,0.2ms,0.01ms"])
+def test_latency_is_in_milliseconds(text: str) -> None:
+    """The unit may be written or not."""
+    latency = read_options(["--latency", text]).latency
+    assert latency.of(rows=100, skipped=1000) == pytest.approx(0.11)
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [
@@ -44,6 +51,11 @@ def test_the_url_ends_with_the_site(given: list[str], url: str) -> None:
         ("--tenants", "Second,mystore"),
         ("--branches", ""),
         ("--forbid", "Nothing"),
+        ("--combo-order", "name"),
+        ("--collation", "none"),
+        ("--server-offset", "3"),
+        ("--user-offset", "+15:00"),
+        ("--big-file", "-1"),
     ],
 )
 def test_a_value_that_cannot_be_served_is_refused(
