@@ -234,7 +234,9 @@ def _figures(erp: Json, results: dict[str, Json]) -> str:
         if event["kind"] == "end":
             rows.setdefault(asked[event["request"]], []).append(event["rows"])
     one_request = rows[results["orders"]["job_id"]] == [9]
-    batches = "+".join(map(str, rows[results["batches"]["job_id"]]))
+    first, *others = rows[results["batches"]["job_id"]]
+    # Each later page begins with the row that the one before ended with; the last holds that alone.
+    batches = "+".join(map(str, (first, *(count - 1 for count in others if count > 1))))
     optimized = not results["payments"]["notes"]
     return (
         f"demo: orders={len(_records(results['orders'])) if one_request else 'not in one request'}"

@@ -186,6 +186,75 @@ ADDED = frozenset(
 """Those that the newest version has and the oldest lacks."""
 
 
+COMBOS = frozenset({"Module", "Type"})
+"""Key fields that are combo boxes, shown by a label."""
+
+STAMPLESS = frozenset(
+    {
+        "AccountDetailsForPeriodInquiry",
+        "AccountGroup",
+        "AccountSummaryInquiry",
+        "AllocationRule",
+        "AmazonStore",
+        "Appointment",
+        "BigCommerceStores",
+        "Budget",
+        "CashTransaction",
+        "CompaniesStructure",
+        "CompanyFinancialPeriod",
+        "ContractUsage",
+        "EmailProcessing",
+        "FOBPoint",
+        "InventoryAdjustment",
+        "InventoryAllocationInquiry",
+        "InventorySummaryInquiry",
+        "KitSpecification",
+        "LaborCostRate",
+        "LotSerialClass",
+        "PayrollWCCCode",
+        "PhysicalInventoryCount",
+        "PhysicalInventoryReview",
+        "ProjectBilling",
+        "ProjectBillingRules",
+        "PurchaseReceipt",
+        "SalesInvoice",
+        "SalesPricesInquiry",
+        "ServiceOrder",
+        "ShipVia",
+        "ShippingBox",
+        "ShippingTerm",
+        "ShippingZones",
+        "ShopifyStore",
+        "StorageDetailsByLocationInquiry",
+        "StorageDetailsInquiry",
+        "Subaccount",
+        "TaxReportingSettings",
+        "UnionLocal",
+        "UnitsOfMeasure",
+        "VendorPricesInquiry",
+        "Warehouse",
+        "WorkCalendar",
+        "WorkClassCompensationCode",
+    }
+)
+"""Those that some version has without the time of their records' last change."""
+
+LAST_MODIFIED = frozenset({"SalesOrder", "StockItem", "TemplateItems"})
+"""Those whose stamp is called LastModified, where others have LastModifiedDateTime."""
+
+
+def stamp(entity: str, endpoint: Endpoint) -> str | None:
+    """The field with the time of a record's last change; None where it is not known for sure."""
+    if endpoint.name != "Default" or entity not in ENTITIES or entity in STAMPLESS:
+        return None
+    return "LastModified" if entity in LAST_MODIFIED else "LastModifiedDateTime"
+
+
+def combos(entity: str, endpoint: Endpoint) -> tuple[str, ...]:
+    """The entity's key fields that are combo boxes. Raises as ``key_fields``."""
+    return tuple(name for name in key_fields(entity, endpoint) if name in COMBOS)
+
+
 def key_fields(entity: str, endpoint: Endpoint) -> tuple[str, ...]:
     """The key fields of an entity; empty where they are not known for sure.
 

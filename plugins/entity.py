@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from plugins import catalogue
 from worker.erp.client import Erp
 from worker.handler import Endpoint, Handler
-from worker.job import Page, Query
+from worker.page import Page, Query
 from worker.strategies import batches
 
 
@@ -19,6 +19,14 @@ class Entity(Handler):
     def key_fields(self, entity: str, endpoint: Endpoint) -> tuple[str, ...]:
         """As the catalogue has them. Raises EntityUnknown."""
         return catalogue.key_fields(entity, endpoint)
+
+    def combos_of(self, entity: str, endpoint: Endpoint) -> tuple[str, ...]:
+        """As the catalogue has them."""
+        return catalogue.combos(entity, endpoint)
+
+    def stamp_of(self, entity: str, endpoint: Endpoint) -> str | None:
+        """As the catalogue has it."""
+        return catalogue.stamp(entity, endpoint)
 
     def pages(self, erp: Erp, query: Query) -> Iterator[Page]:
         """The list in batches."""

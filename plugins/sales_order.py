@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from worker.erp.client import Erp
 from worker.handler import Handler
-from worker.job import Page, Query
+from worker.page import Page, Query
 from worker.strategies import batches, one
 
 
@@ -15,6 +15,7 @@ class SalesOrder(Handler):
 
     entity = "SalesOrder"
     keys = ("OrderType", "OrderNbr")
+    stamp = "LastModified"
     expand = ("Details", "Shipments")
 
     def pages(self, erp: Erp, query: Query) -> Iterator[Page]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any, cast
 
 import redis
 
 from worker.errors import FilterRefused, JobCancelled, SignInRefused, WorkerError
-from worker.job import Job, Lane, Spent
+from worker.job import Job, Lane
 from worker.jobstate import Attempt, Begun, Bell, JobState, State
 from worker.jobstore import LEASE_SECONDS, MOST_CRASHES, JobStore
+from worker.page import Spent
 from worker.result import Cost, Result
 
 JOB = Job(entity="SalesOrder", lane=Lane.BULK)
@@ -22,6 +24,8 @@ RESULT = Result(
     pages=2,
     strategy="one",
     cost=Cost(),
+    size=0,
+    sha256=hashlib.sha256(b"").hexdigest(),
     records="",
 )
 REFUSED = SignInRefused("wrong password")

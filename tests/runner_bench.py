@@ -14,14 +14,15 @@ from pydantic import SecretStr
 
 from tests.erp_floor import connection_to_nowhere
 from tests.job_desk import JobDesk
-from worker.blobs import BlobStore
+from worker.blobs.directory import Directory
 from worker.erp.client import Erp
 from worker.erp.gateway import Gateway
 from worker.errors import StoreUnavailable
 from worker.handler import Handler
-from worker.job import Attachment, Cursor, Job, Lane, NewerJob, Page, Query, Sink
+from worker.job import Job, Lane, NewerJob
 from worker.jobstate import Bell, State
 from worker.jobstore import GRACE_SECONDS
+from worker.page import Attachment, Cursor, Page, Query, Sink
 from worker.publisher import Publisher
 from worker.registry import FALLBACK, Registry
 from worker.result import Manifest, Result
@@ -72,7 +73,7 @@ class Numbered(Handler):
         def save(sink: Sink) -> None:
             sink.write(b"file %d" % number)
 
-        files = (Attachment(record_id=str(number), file_id="f", name="a.txt", save=save),)
+        files = (Attachment(record_id=str(number), file_id=f"f{number}", name="a.txt", save=save),)
         records = [{"n": {"value": number}, "text": {"value": self.text}}]
         cursor = Cursor(strategy="batches", passed=number + 1, over=number + 1 == self.count)
         return Page(records=records, cursor=cursor, attachments=files, notes=(f"note {number}",))
@@ -120,7 +121,7 @@ class RunnerBench(JobDesk):
             gateway=self.gateway,
             registry=Registry({FALLBACK: handler}),
             jobs=self.jobs,
-            publisher=Publisher(BlobStore(self.blobs)),
+            publisher=Publisher(Directory(self.blobs)),
             ring=self._ring,
             slice_seconds=slice_seconds,
         )
@@ -185,7 +186,8 @@ class RunnerBench(JobDesk):
 
     def staged(self) -> list[Path]:
         """What is staged of any job."""
-        return sorted((self.blobs / "staging").rglob("*.*"))
+        tails = (self.blobs / "jobs").rglob("*.tail")
+        return sorted((*tails, *(self.blobs / "staging").rglob("*.*")))
 
 
 def _read(url: str) -> bytes:

@@ -2,16 +2,18 @@
 
 Read it in this order, each file standing only on those before it:
 
-1. ``errors``: what can go wrong, sorted by what the caller should do; ``params`` and ``job``: what travels;
+1. ``errors``: what can go wrong, sorted by what the caller should do; ``params``, ``job`` and ``page``: what travels;
    ``connection`` and ``settings``: what an operator may set.
 2. ``erp``: the only code that knows HTTP and Acumatica: ``query`` (filters), ``wire`` (one connection), ``answers``
    (what they mean), ``budget`` (the license's minute), ``signin`` and ``sessions`` (who may talk), ``client`` (what
    is said), ``gateway`` (all of it, for one process).
-3. ``strategies`` (ways to retrieve), ``handler`` and ``registry`` (which one an entity takes).
-4. ``blobs`` and ``publisher`` (pages become a result), ``jobstore`` (what is known of each job).
+3. ``paging`` and ``listing`` (a list that loses no row), ``strategies`` (ways to retrieve), ``handler`` and
+   ``registry`` (which one an entity takes).
+4. ``blobs`` (a directory or an object store), ``parts``, ``series`` and ``publisher`` (pages become a result),
+   ``jobstore`` (what is known of each job).
 5. ``runner`` (one delivery of a job), ``tasks`` (the one task), ``bootsteps`` (the life cycle inside a Celery
    worker), ``celery`` (the app), ``storage`` (the one way to open the store).
-6. ``client``, ``results`` and ``cli``: how jobs get in and results get out.
+6. ``client``, ``reader`` and ``cli``: how jobs get in and results get out.
 7. ``supervisor`` and ``embedded``, ``connect`` and ``login``, ``doctor``, ``fleet`` and ``status``, ``jobs``,
    ``operate``, ``metrics`` and ``flowerbed``: what else an operator runs, by the ``commands``.
 

@@ -21,19 +21,21 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
-from worker import results, telemetry
+from worker import telemetry
 from worker.client import Client, where
 from worker.commands import COMMANDS
 from worker.errors import WorkerError
-from worker.job import Job, Lane, Values
+from worker.job import Compression, Consistency, Job, Lane, Values
 from worker.jobstate import JobState, State
 from worker.result import Manifest, Result
 from worker.settings import Settings
+from worker.summary import summary
 
 LOOK_SECONDS = 0.25
 """How often a waiting command looks at its job."""
 
 FILE = click.Path(path_type=Path, dir_okay=False)
+STANDARD_OUTPUT = Path("-")
 LIST: dict[str, Any] = {"multiple": True, "metavar": "A,B"}
 
 
@@ -134,10 +136,21 @@ def up(workers: int, flower: bool, flower_port: int, metrics: int | None) -> Non
 @click.option(
     "--values", type=click.Choice([str(form) for form in Values]), help="Unwrapped, or as on the wire."
 )
+@click.option(
+    "--consistency",
+    type=click.Choice([str(each) for each in Consistency]),
+    help="Of rows that move meanwhile.",
+)
+@click.option(
+    "--compression", type=click.Choice([str(each) for each in Compression]), help="Of a large result's parts."
+)
+@click.option("--max-age", type=int, metavar="SECONDS", help="A result of the same question may be so old.")
 @click.option("--deadline", "deadline_seconds", type=int, metavar="SECONDS", help="Give up after so long.")
 @click.option("--json", "body", type=click.File("rb"), help="The job as JSON; the other options add to it.")
 @click.option("--wait", is_flag=True, help="Wait for the job's end, and print its records.")
-@click.option("--output", type=FILE, help="With --wait: write the records to this file.")
+@click.option(
+    "--to", "--output", "output", type=FILE, metavar="FILE|-", help="With --wait: write them there."
+)
 def submit(body: IO[bytes] | None, wait: bool, output: Path | None, **options: Any) -> None:
     """Put a job on its queue. Print the job's id.
 
@@ -146,7 +159,7 @@ def submit(body: IO[bytes] | None, wait: bool, output: Path | None, **options: A
     acuworker submit SalesOrder --filter 'CustomerID eq :id' --param id=C000000003 --expand Details
     """
     if output and not wait:
-        raise click.UsageError("--output needs --wait: without it there are no records to write yet")
+        raise click.UsageError("--to needs --wait: without it there are no records to write yet")
     job = Job.parse(_document(body) | job_fields(**options))
     client = _client()
     job_id = client.submit(job)
@@ -155,19 +168,23 @@ def submit(body: IO[bytes] | None, wait: bool, output: Path | None, **options: A
         click.echo(job_id, err=wait)
         found = _wait(client, job_id) if wait else None
     if found:
-        _hand_over(found, output)
+        _hand_over(client, found, output)
 
 
 @main.command()
 @click.argument("job_id", metavar="ID")
 @click.option("--wait", is_flag=True, help="Wait for the job's end.")
-@click.option("--output", type=FILE, help="Write the records to this file, as NDJSON.")
+@click.option(
+    "--to", "--output", "output", type=FILE, metavar="FILE|-", help="Where to write the records to."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result itself, in place of its records.")
 def result(job_id: str, wait: bool, output: Path | None, as_json: bool) -> None:
     """Print a job's records as NDJSON. What they cost goes to standard error.
 
+    They are checked as they are read: if one is missing or another, the command ends with status 1, and writes no file.
+
     \b
-    acuworker result 0f9d2c7e-4a51-4b0e-9f60-1c2d3e4f5a6b --output orders.ndjson
+    acuworker result 0f9d2c7e-4a51-4b0e-9f60-1c2d3e4f5a6b --to orders.ndjson
     """
     client = _client()
     with _outlived_by(job_id):
@@ -175,7 +192,7 @@ def result(job_id: str, wait: bool, output: Path | None, as_json: bool) -> None:
     if as_json:
         click.echo(found.model_dump_json(indent=2, exclude_none=True))
     else:
-        _hand_over(found, output)
+        _hand_over(client, found, output)
 
 
 @main.command()
@@ -352,11 +369,11 @@ def how_far(state: JobState) -> str:
     return done
 
 
-def _hand_over(found: Result, output: Path | None) -> None:
-    if output:
-        results.write(found, output)
+def _hand_over(client: Client, found: Result, output: Path | None) -> None:
+    if output and output != STANDARD_OUTPUT:
+        client.reader.write(found, output)
     else:
-        for chunk in results.records(found):
+        for chunk in client.reader.text(found):
             sys.stdout.buffer.write(chunk)
         sys.stdout.flush()
-    click.echo(results.summary(found), err=True)
+    click.echo(summary(client.reader, found), err=True)

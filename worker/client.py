@@ -9,8 +9,10 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
+from worker.blobs.opened import open_blobs
 from worker.celery import app
 from worker.doorbell import Doorbell
 from worker.erp import query as filters
@@ -18,6 +20,7 @@ from worker.errors import JobUnfinished, JobUnknown, StoreUnavailable
 from worker.job import Job, Lane
 from worker.jobstate import Bell, JobState, State
 from worker.jobstore import JobStore
+from worker.reader import Reader
 from worker.result import Result
 from worker.settings import Settings
 from worker.storage import COMMAND_SECONDS, open_store
@@ -41,8 +44,14 @@ class Client:
     """Submits jobs to the broker of these settings, and reads what is known of them in the store."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._jobs = JobStore(open_store(settings, COMMAND_SECONDS))
         self._doorbell = Doorbell(app, settings.broker)
+
+    @cached_property
+    def reader(self) -> Reader:
+        """What reads back a result's records and files. Raises Misconfigured."""
+        return Reader(open_blobs(self._settings))
 
     def submit(self, job: Job) -> str:
         """Put the job on the queue of its lane, and return its id: that of an earlier one with its idempotency key.

@@ -35,8 +35,8 @@ from worker.errors import (
     SessionLost,
     SignInRefused,
 )
-from worker.job import Query
 from worker.login import login
+from worker.page import Query
 from worker.prompt import agreed, ask
 from worker.settings import Connection, connections_path, misconfigured
 

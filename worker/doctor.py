@@ -7,7 +7,6 @@ store it signs in by itself, and out.
 
 from __future__ import annotations
 
-import os
 import stat
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ from rich.console import Console
 from rich.text import Text
 
 from worker import connect
+from worker.blobs.opened import open_blobs
 from worker.bootsteps import Heartbeat
 from worker.celery import app
 from worker.doorbell import Doorbell
@@ -32,12 +32,12 @@ from worker.erp.deadline import Deadline
 from worker.erp.direct import direct
 from worker.erp.gateway import Gateway
 from worker.erp.logins import Logins
+from worker.erp.optimizer import Optimizer
 from worker.erp.overview import LicenseView, Overview
 from worker.erp.sessions import Lease, SessionPool
 from worker.erp.slots import State
 from worker.erp.wire import Wire
 from worker.errors import (
-    BlobsUnavailable,
     DeadlineExceeded,
     ErpFault,
     ErpRestarting,
@@ -49,7 +49,8 @@ from worker.errors import (
     WorkerError,
 )
 from worker.fleet import licenses_of
-from worker.job import Lane, Query
+from worker.job import Lane
+from worker.page import Query
 from worker.settings import Connection, Settings, connections_path
 from worker.status import span
 from worker.storage import COMMAND_SECONDS, open_store, require_safe
@@ -135,8 +136,8 @@ def _settings(findings: Findings, names: Sequence[str]) -> Settings:
         # A key that is missing is made by acuworker up.
         if settings.store_keys or key.exists():
             settings.cipher()
-        require_writable(settings.blob_directory)
-        say(f"blobs go to {settings.blob_directory}")
+        open_blobs(settings).require_usable()
+        say(f"blobs go to {settings.blob_place}")
     return settings
 
 
@@ -147,13 +148,6 @@ def require_private(path: Path) -> None:
         if mode & (stat.S_IRWXG | stat.S_IRWXO):
             wanted = "700" if stat.S_ISDIR(mode) else "600"
             raise Misconfigured(f"others may read it: chmod {wanted} {path}", str(path))
-
-
-def require_writable(directory: Path) -> None:
-    """Raise BlobsUnavailable where blobs cannot be written to a directory, or it cannot be made."""
-    existing = next(path for path in (directory, *directory.parents) if path.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise BlobsUnavailable(f"{existing} cannot be written to: change its owner, or set ACUWORKER_BLOBS")
 
 
 def _store(findings: Findings, settings: Settings) -> redis.Redis | None:
@@ -297,7 +291,9 @@ def _shared(
     way = gateway.way(name)
     sessions = _Noted(way.pool)
     caller = Caller(lane=Lane.INTERACTIVE, deadline=Deadline(TRY_SECONDS), job_id="doctor")
-    erp = Erp(connection, caller, sessions, way.budget, way.wires, threading.Event())
+    erp = Erp(
+        connection, caller, sessions, way.budget, way.wires, threading.Event(), Optimizer(store, connection)
+    )
     with gateway.job(name):
         with findings.of(f"{name}: session") as say:
             way.pool.restore()
@@ -317,6 +313,8 @@ def _shared(
 
 class _Noted:
     """The sessions of a pool; notes whether the first that was lent was ``fresh``, None as long as none was."""
+
+    seats = 1
 
     def __init__(self, pool: SessionPool) -> None:
         self._pool = pool

@@ -16,6 +16,7 @@
     │   ├── NotOptimizable       the list cannot be optimized; the records can be had by key
     │   ├── RightsMissing        the API user may not open the form
     │   ├── RequestRefused       the ERP refuses the request for a reason of its own
+    │   ├── FileTooLarge         a file is larger than the job wants; it is left out, and the others come
     │   ├── CertificateUntrusted the ERP's certificate cannot be verified
     │   └── AnswerTooLarge       the answer is larger than a worker may hold
     ├── Waiting                  wait: somebody or something else must act first; the job goes on by itself
@@ -37,6 +38,7 @@
     │   ├── ErpRestarting        the site is down or starting: something in front of it answers
     │   ├── SessionLost          the ERP no longer knows the session
     │   ├── SessionsBusy         no session could be had just now
+    │   ├── ListMoved            none of the rows that were read last is in the list any more
     │   ├── StoreUnavailable     the store or the broker does not answer
     │   └── BlobsUnavailable     the blob directory cannot be written
     │       └── StageLost        what another attempt had staged is gone; the job begins anew
@@ -136,6 +138,11 @@ class FilterRefused(ErpRefused):
 class NotOptimizable(ErpRefused):
     """The ERP cannot read these fields for a list; it can record by record."""
 
+    def __init__(self, message: str, field: str | None = None, *, fields: tuple[str, ...] = ()) -> None:
+        """``fields`` are those that the ERP names, as ``ApplicationHistory.DisplayDocType``."""
+        super().__init__(message, field)
+        self.fields = fields
+
 
 class RightsMissing(ErpRefused):
     """The API user may not open the form behind the entity."""
@@ -143,6 +150,10 @@ class RightsMissing(ErpRefused):
 
 class RequestRefused(ErpRefused):
     """The ERP refuses the request for a reason of its own."""
+
+
+class FileTooLarge(ErpRefused):
+    """A file is larger than the job wants; it is left out."""
 
 
 class CertificateUntrusted(ErpRefused):
@@ -265,6 +276,10 @@ class SessionsBusy(TryAgain):
     """No session could be had just now: none could be signed in, or the ERP did not open one."""
 
     attempts = None
+
+
+class ListMoved(TryAgain):
+    """None of the rows that a list was read up to is in it any more, so nobody knows where it goes on."""
 
 
 class StoreUnavailable(TryAgain):

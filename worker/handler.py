@@ -9,12 +9,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, final
 
+from worker.attachments import with_files
 from worker.erp.client import Erp
 from worker.errors import KeysInvalid
-from worker.job import Job, Page, Query
-from worker.strategies import attachments, one, or_by_key
+from worker.job import Consistency, FileChoice, Job
+from worker.page import Page, Query
+from worker.strategies import one, repaired, unless_optimized
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,16 @@ class Handler(ABC):
     Attributes:
         entity: The name of the entity, which is also the name of the entry point.
         keys: The key fields in the order of the URL; empty: unknown, and records go by their id.
+        combos: Those of them that are shown by a label, as Payment's Type: the ERP may order them by another text.
+        stamp: The field with the time of a record's last change; None where the entity has none.
         select: The fields to return where a job does not say; empty: all.
         expand: The details and linked entities to return where a job names no fields.
     """
 
     entity: ClassVar[str]
     keys: ClassVar[tuple[str, ...]] = ()
+    combos: ClassVar[tuple[str, ...]] = ()
+    stamp: ClassVar[str | None] = None
     select: ClassVar[tuple[str, ...]] = ()
     expand: ClassVar[tuple[str, ...]] = ()
 
@@ -47,6 +54,14 @@ class Handler(ABC):
     def key_fields(self, entity: str, endpoint: Endpoint) -> tuple[str, ...]:
         """The key fields of the entity in an endpoint. Raises EntityUnknown where it has no such entity."""
         return self.keys
+
+    def combos_of(self, entity: str, endpoint: Endpoint) -> tuple[str, ...]:
+        """The entity's key fields that are combos."""
+        return self.combos
+
+    def stamp_of(self, entity: str, endpoint: Endpoint) -> str | None:
+        """The entity's field with the time of a record's last change."""
+        return self.stamp
 
     @final
     def query(self, job: Job, bound: str | None, endpoint: Endpoint) -> Query:
@@ -63,23 +78,36 @@ class Handler(ABC):
             entity=job.entity,
             keys=job.keys,
             key_fields=key_fields,
+            combos=self.combos_of(job.entity, endpoint),
+            stamp=self.stamp_of(job.entity, endpoint),
             filter=bound,
-            select=_selected(chosen, expand),
+            select=_selected(chosen, expand, key_fields),
             expand=expand,
             custom=job.custom,
             page_size=job.page_size,
             limit=job.limit,
-            attachments=job.attachments,
+            files=_choice(job),
+            fresh=job.consistency is Consistency.FRESH,
+            on_optimization_error=job.on_optimization_error,
         )
 
     @final
     def retrieve(self, erp: Erp, query: Query) -> Iterator[Page]:
         """What a job gets: one record by its keys; or the handler's pages, and what the ERP cannot list by key.
 
-        With the records' attachments where the query wants them.
+        With what has changed meanwhile, and the records' attachments, where the query wants them.
         """
-        pages = one(erp, query) if query.keys else or_by_key(erp, query, self.pages(erp, query))
-        return attachments(erp, pages) if query.attachments else pages
+        pages = one(erp, query) if query.keys else repaired(query, partial(self._listed, erp))
+        return with_files(erp, query, pages)
+
+    def _listed(self, erp: Erp, query: Query) -> Iterator[Page]:
+        return unless_optimized(erp, query, partial(self.pages, erp))
+
+
+def _choice(job: Job) -> FileChoice | None:
+    if isinstance(job.attachments, FileChoice):
+        return job.attachments
+    return FileChoice() if job.attachments else None
 
 
 def _how_to_name(job: Job, key_fields: tuple[str, ...]) -> str:
@@ -95,13 +123,15 @@ def _expanded(job: Job, select: tuple[str, ...], default: tuple[str, ...]) -> tu
     wanted = job.expand
     if wanted is None:
         wanted = (*_parents(select), *_parents(job.custom), *(() if job.select else default))
-    if job.attachments:
-        wanted += ("files",)
+    if files := _choice(job):
+        wanted += ("files", *(f"{detail}/files" for detail in files.details))
     return _unique(level for path in wanted for level in _levels(path))
 
 
-def _selected(select: tuple[str, ...], expand: tuple[str, ...]) -> tuple[str, ...]:
-    """The ``$select``: empty for all fields.
+def _selected(
+    select: tuple[str, ...], expand: tuple[str, ...], key_fields: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The ``$select``: empty for all fields. The keys are always in it, as a list goes on by them.
 
     Where there is one, the ERP leaves out what is expanded and has no member in it (reported by live
     instances), so such an entity is selected by its own name.
@@ -109,7 +139,7 @@ def _selected(select: tuple[str, ...], expand: tuple[str, ...]) -> tuple[str, ..
     if not select:
         return ()
     bare = (path for path in expand if not any(f"{name}/".startswith(f"{path}/") for name in select))
-    return _unique((*select, *bare))
+    return _unique((*key_fields, *select, *bare))
 
 
 def _parents(paths: Iterable[str]) -> Iterator[str]:

@@ -1,17 +1,17 @@
-"""What travels inwards: the job that is asked, the query that goes to the ERP, pages on their way back.
+"""What is asked: the job, and its enumerations. All of it is frozen.
 
-All of it is frozen but ``Spent``, which counts. A job comes from a stranger, so ``Job.parse`` refuses whatever it
-does not know, with an error that names the field and says what is allowed.
+A job comes from a stranger, so ``Job.parse`` refuses whatever it does not know, with an error that names the field and
+says what is allowed.
 """
 
 from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import msgspec
 from pydantic import (
@@ -26,9 +26,6 @@ from pydantic import (
 from worker.errors import JobInvalid, JobRefused, KeysInvalid, ParameterInvalid, WorkerTooOld
 from worker.params import Params
 
-Record = dict[str, Any]
-"""One record as the ERP sent it: ``{"OrderNbr": {"value": "000001"}, …}``, its numbers as ``Decimal``."""
-
 TASK = "acumatica.retrieve"
 """The Celery task that takes a job."""
 
@@ -40,6 +37,8 @@ FORM = 1
 
 MAX_PAGE_SIZE = 5000
 MAX_DEADLINE_SECONDS = 30 * 86_400
+MAX_AGE_SECONDS = 86_400
+"""No result is kept for longer."""
 JOB_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 """A job's id names its blobs, so it is kept to what every file system takes."""
 
@@ -69,6 +68,34 @@ class Values(StrEnum):
 
     PLAIN = "plain"
     WIRE = "wire"
+
+
+class Compression(StrEnum):
+    """How the parts of a large result are compressed."""
+
+    NONE = "none"
+    GZIP = "gzip"
+    ZSTD = "zstd"
+
+
+class Consistency(StrEnum):
+    """What a list promises of rows that move while they are read.
+
+    ``stable``: each row that exists throughout comes once, as it was at some moment of the job. ``fresh``: besides,
+    none is older than the job's beginning, as what changed meanwhile is read again.
+    """
+
+    STABLE = "stable"
+    FRESH = "fresh"
+
+
+class OnOptimizationError(StrEnum):
+    """What becomes of a list that the ERP cannot optimize: its records are read ``by_key``, the fields that fail are
+    left out (``drop``), or the job fails."""
+
+    BY_KEY = "by_key"
+    DROP = "drop"
+    FAIL = "fail"
 
 
 def _is_json(value: object) -> bool:
@@ -104,8 +131,27 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)
 FieldPath = Annotated[
     str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*([./][A-Za-z_][A-Za-z0-9_]*)*$", max_length=256)
 ]
+Pattern = Annotated[str, Field(min_length=1, max_length=256)]
+"""A file's name in which * stands for any text and ? for one character, whatever the case."""
 Key = Annotated[str, Field(max_length=256), AfterValidator(_key)]
 Branch = Annotated[str, Field(pattern=BRANCH)]
+
+
+class FileChoice(BaseModel):
+    """Which of the files that are attached to records are wanted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", title="acumatica.retrieve attachments")
+
+    include: tuple[Pattern, ...] = Field(
+        (), max_length=50, description="Only files with such names: ['*.pdf', 'invoice-??.*']; absent: all."
+    )
+    exclude: tuple[Pattern, ...] = Field((), max_length=50, description="No files with such names.")
+    largest_mib: int | None = Field(
+        None, ge=1, description="Leave out files that are larger than so many MiB; a note names them."
+    )
+    details: tuple[FieldPath, ...] = Field(
+        (), max_length=20, description="Files of these rows too, as in ['Details']; absent: the records' own."
+    )
 
 
 class Job(BaseModel):
@@ -156,11 +202,30 @@ class Job(BaseModel):
         description="Retrieve in batches of so many records; absent: the handler's choice.",
     )
     limit: int | None = Field(None, ge=1, description="At most so many records; absent: all.")
-    attachments: bool = Field(False, description="Retrieve the files attached to the records too.")
+    attachments: bool | FileChoice = Field(
+        False, description="Retrieve the files attached to the records too: true, or which of them."
+    )
     lane: Lane | None = Field(
         None, description="How soon; absent: the lane of the queue that the job came by."
     )
     values: Values = Field(Values.PLAIN, description="plain: unwrapped values; wire: as the ERP sent them.")
+    consistency: Consistency = Field(
+        Consistency.STABLE,
+        description="stable: each row that exists throughout comes once; fresh: besides, none is older than the job.",
+    )
+    on_optimization_error: OnOptimizationError = Field(
+        OnOptimizationError.BY_KEY,
+        description="Where the ERP cannot optimize the list: by_key, drop (the fields that fail), or fail.",
+    )
+    compression: Compression = Field(
+        Compression.NONE, description="How the parts of a result over 64 KiB are compressed."
+    )
+    max_age: int | None = Field(
+        None,
+        ge=0,
+        le=MAX_AGE_SECONDS,
+        description="A result of the same question is good enough whose job began at most so many seconds ago.",
+    )
     deadline_seconds: int | None = Field(
         None,
         ge=1,
@@ -175,6 +240,12 @@ class Job(BaseModel):
     form: int = Field(
         FORM, ge=1, description="The version of this form; a worker leaves a newer one to newer workers."
     )
+
+    @model_validator(mode="after")
+    def _fresh_to_the_end(self) -> Job:
+        if self.consistency is Consistency.FRESH and self.limit is not None:
+            raise ValueError("consistency: fresh reads again what has changed, of all records: give no limit")
+        return self
 
     @model_validator(mode="after")
     def _one_way_to_name_records(self) -> Job:
@@ -265,9 +336,14 @@ _ALLOWED: Mapping[str, str] = {
     "custom": 'must be at most 100 names of custom fields, as in ["Document.AttributeCOLOR"]',
     "page_size": f"must be a whole number from 1 to {MAX_PAGE_SIZE}",
     "limit": "must be a whole number from 1 up",
-    "attachments": "must be true or false",
+    "attachments": "must be true, false, or an object with any of include, exclude, largest_mib and details, as in "
+    '{"include": ["*.pdf"], "largest_mib": 20}',
     "lane": f"must be {' or '.join(Lane)}",
     "values": f"must be {' or '.join(Values)}",
+    "consistency": f"must be {' or '.join(Consistency)}",
+    "on_optimization_error": f"must be {', '.join(OnOptimizationError)}",
+    "compression": f"must be {', '.join(Compression)}",
+    "max_age": f"must be a whole number of seconds from 0 to {MAX_AGE_SECONDS}",
     "idempotency_key": "must be 1 to 128 printable ASCII characters without blanks",
     "form": f"must be a whole number from 1 up; this worker knows {FORM}",
     "deadline_seconds": f"must be a whole number of seconds from 1 to {MAX_DEADLINE_SECONDS}",
@@ -279,6 +355,9 @@ def _refusal(error: ValidationError) -> JobRefused:
     """The first thing wrong with a job, in our words: pydantic's own would repeat the value, or name its types."""
     first = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"])
+    if where.startswith("attachments"):
+        # Each of the forms that it may have was tried.
+        return JobInvalid(_ALLOWED["attachments"], "attachments")
     match first["type"]:
         case "extra_forbidden":
             message = "no such field; a job has " + ", ".join(Job.model_fields)
@@ -294,72 +373,3 @@ def _refusal(error: ValidationError) -> JobRefused:
         where.split(".")[0], JobInvalid
     )
     return kind(message, where or "job")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cursor:
-    """Where a retrieval goes on: by which strategy, after how many rows; ``over`` says that nothing is left."""
-
-    strategy: str
-    passed: int
-    over: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Query:
-    """What one GET asks of the ERP: a list (``filter``), or one record (``keys``).
-
-    ``filter`` is text that has been parsed and bound, never a job's own; ``after`` is where a list goes on.
-    """
-
-    entity: str
-    keys: tuple[str, ...] | None = None
-    key_fields: tuple[str, ...] = ()
-    filter: str | None = None
-    select: tuple[str, ...] = ()
-    expand: tuple[str, ...] = ()
-    custom: tuple[str, ...] = ()
-    page_size: int | None = None
-    limit: int | None = None
-    attachments: bool = False
-    after: Cursor | None = None
-
-
-class Sink(Protocol):
-    """Where the bytes of a file go; ``restart`` forgets what was written, for a download that was cut."""
-
-    def write(self, chunk: bytes) -> object: ...
-    def restart(self) -> None: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Attachment:
-    """A file of a record: what the ERP says of it, and the way to its bytes."""
-
-    record_id: str
-    file_id: str
-    name: str
-    save: Callable[[Sink], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Page:
-    """Records and the cursor after them: what a strategy yields."""
-
-    records: Sequence[Record]
-    cursor: Cursor
-    attachments: Sequence[Attachment] = ()
-    notes: tuple[str, ...] = ()
-
-
-@dataclass
-class Spent:
-    """A running count of what a job has cost so far."""
-
-    requests: int = 0
-    waits: dict[str, float] = field(default_factory=dict)
-
-    def waited(self, what: str, seconds: float) -> None:
-        """Add so many seconds of waiting for something."""
-        if seconds > 0:
-            self.waits[what] = self.waits.get(what, 0.0) + seconds

@@ -19,8 +19,9 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.status import Status
 
-from worker import results, telemetry
-from worker.blobs import BlobStore, Leftover
+from worker import telemetry
+from worker.blobs.opened import open_blobs
+from worker.blobs.sweep import Leftover, sweep
 from worker.client import Client
 from worker.errors import (
     BlobsUnavailable,
@@ -38,6 +39,7 @@ from worker.job import Lane
 from worker.jobstate import ENDED, JobState, State
 from worker.settings import Settings
 from worker.status import span
+from worker.summary import summary
 
 LOOK_SECONDS = 2.0
 """A command that takes longer says how far it is."""
@@ -101,7 +103,7 @@ def show_one(job_id: str, *, as_json: bool) -> None:
 def _result(client: Client, job_id: str) -> str:
     try:
         # Its first line names the job, as ours does.
-        return results.summary(client.result(job_id)).split("\n", 1)[1]
+        return summary(client.reader, client.result(job_id)).split("\n", 1)[1]
     except (BlobsUnavailable, JobUnknown) as error:
         return f"{'result':<10}{error.line}"
 
@@ -152,7 +154,7 @@ def _each(job_ids: Iterable[str], change: Callable[[str], str]) -> bool:
 def gc(console: Console, *, dry_run: bool, agreed: bool) -> None:
     """Remove the blobs of jobs that are known no more, and say what went. Raises JobUnknown where none is known."""
     settings = Settings.load()
-    client, blobs = Client(settings), BlobStore(settings.blob_directory)
+    client = Client(settings)
     if not agreed and not dry_run and next(client.jobs(State), None) is None:
         raise JobUnknown(
             "the store knows no job at all, so every blob would go: is it the workers' store? If it is: "
@@ -163,13 +165,13 @@ def gc(console: Console, *, dry_run: bool, agreed: bool) -> None:
 
     def tell(leftover: Leftover) -> None:
         sizes.append(leftover.size)
-        click.echo(f"{leftover.path}  {decimal(leftover.size)}")
+        click.echo(f"{leftover.place}  {decimal(leftover.size)}")
         if console.is_terminal and time.monotonic() - began > LOOK_SECONDS:
             shown.update(f"{len(sizes):,} so far, {decimal(sum(sizes))}")
             shown.start()
 
     try:
-        blobs.sweep(client.known, tell, dry_run=dry_run)
+        sweep(open_blobs(settings), client.known, tell, dry_run=dry_run)
     finally:
         shown.stop()
     click.echo(f"{len(sizes):,} {'would go' if dry_run else 'went'}, {decimal(sum(sizes))}")

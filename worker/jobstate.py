@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from worker.errors import WorkerError, error_class
-from worker.job import Lane, Spent
+from worker.job import Lane
+from worker.page import Spent
 from worker.result import Result
 
 

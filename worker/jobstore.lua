@@ -2,7 +2,8 @@
 -- seconds of the store's clock. What an attempt writes counts only while it is the latest and its job is running: else
 -- false is returned, and nothing has changed.
 --
--- job:ID, a row for each job; result:ID; key:NAME, the job that bears an idempotency key. jobs:STATE, the ids in a state.
+-- job:ID, a row for each job; result:ID; key:NAME, the job that bears an idempotency key; answer:QUESTION, the job
+-- that last answered it. jobs:STATE, the ids in a state.
 -- jobs:due, when the sweeper is to look at a job that runs or waits; jobs:unheard:LANE, from when on a message should
 -- have come of a job that is accepted, or has ended without anybody having been told.
 local prefix, operation, args = KEYS[1], ARGV[1], cjson.decode(ARGV[2])
@@ -108,6 +109,7 @@ end
 local function write_down()
     redis.call('HSET', row, 'job', args.job, 'entity', args.entity, 'place', args.place, 'attempt', 0, 'turn', 0,
         'accepted_at', stamp(now), 'deadline_at', stamp(now + args.allowed), 'allowed', args.allowed)
+    if args.question then redis.call('HSET', row, 'question', args.question) end
     enter('accepted')
 end
 
@@ -261,6 +263,8 @@ end
 function writes.finish()
     redis.call('SET', prefix .. 'result:' .. id, args.result, 'EX', args.result_kept)
     redis.call('HSET', row, 'pages', args.pages, 'records', args.records)
+    local question = args.is_own and get('question')
+    if question then redis.call('SET', prefix .. 'answer:' .. question, id, 'EX', args.result_kept) end
     close('done')
     return true
 end
@@ -268,6 +272,13 @@ end
 function writes.fail()
     fail(args.state, args.error)
     return true
+end
+
+-- The job that last answered a question, if that was begun at most so many seconds ago.
+function operations.answered()
+    local other = redis.call('GET', prefix .. 'answer:' .. args.question)
+    local began = other and redis.call('HGET', prefix .. 'job:' .. other, 'started_at')
+    return began and tonumber(began) >= now - args.seconds and other
 end
 
 -- Notes the end of a job that was refused before it had a row.

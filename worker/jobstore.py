@@ -27,7 +27,7 @@ from worker.errors import (
     WorkerError,
     WorkerTooOld,
 )
-from worker.job import Job, Lane, NewerJob, Spent
+from worker.job import Job, Lane, NewerJob
 from worker.jobstate import (
     Attempt,
     Begun,
@@ -47,6 +47,7 @@ from worker.jobstate import (
     standing_in,
     state_in,
 )
+from worker.page import Spent
 from worker.result import Result
 
 LEASE_SECONDS = 15
@@ -67,6 +68,9 @@ RESULT_SECONDS = 86_400
 
 MOST_AT_ONCE = 100
 """Jobs that are looked at by one call."""
+
+HOW = ("lane", "page_size", "deadline_seconds", "idempotency_key", "max_age", "form")
+"""Fields of a job that say how it is to be answered, not what it asks."""
 
 _PREFIX = "acuworker:"
 _DEAD = JobDead(
@@ -148,7 +152,15 @@ class JobStore:
         else:
             text = msgspec.json.encode(outcome.model_dump(mode="json", exclude_none=True)).decode()
             counts = {"pages": outcome.pages, "records": outcome.count}
-            self._write("finish", attempt, result=text, **counts)
+            is_own = outcome.job_id == attempt.job_id
+            self._write("finish", attempt, result=text, is_own=is_own, **counts)
+
+    def answer(self, job: Job) -> Result | None:
+        """The result of a job that asked the same, and began at most ``max_age`` before now."""
+        if job.max_age is None:
+            return None
+        other = self._run("answered", question=_question(job), seconds=job.max_age)
+        return self.result(str(other)) if other else None
 
     def refuse(self, job_id: str, error: WorkerError) -> None:
         """Note the end of a job that was refused before it had a row."""
@@ -293,8 +305,15 @@ def _facts(job: Job | NewerJob) -> dict[str, Any]:
         "place": f"{job.lane or Lane.INTERACTIVE}|{job.connection}",
         "allowed": job.allowed_seconds,
         "key": job.idempotency_key,
+        "question": _question(job) if isinstance(job, Job) else None,
         "digest": hashlib.sha256(msgspec.json.encode(asked, order="deterministic")).hexdigest(),
     }
+
+
+def _question(job: Job) -> str:
+    """What a job asks, however soon and in whatever pages."""
+    asked = job.model_dump(mode="json", exclude=set(HOW))
+    return hashlib.sha256(msgspec.json.encode(asked, order="deterministic")).hexdigest()
 
 
 def _same(told: Mapping[str, Any]) -> str:

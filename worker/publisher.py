@@ -1,73 +1,60 @@
 """Publisher: pages become a result, inline while it is small, else NDJSON parts and a manifest in the blob store.
 
 A result is whole or absent: whatever interrupts the pages, or BlobsUnavailable while they are written, leaves nothing
-that could be read; what a checkpoint names stays for the next attempt. Memory holds one page and what is inline,
-however long the result.
+that could be read; what a checkpoint names stays for the next attempt, on whatever machine. Memory holds one page and
+64 KiB of each kind, however long the result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import io
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count
+from hashlib import sha256
 from typing import Any
 
 import msgspec
 import structlog
 
-from worker.blobs import BlobStore, Stage, Staged, StagedFile, display_name
-from worker.errors import StageLost
-from worker.job import Attachment, Cursor, Job, Page, Record, Values
-from worker.result import Blob, Cost, File, Result
+from worker.ahead import Ahead
+from worker.blobs.names import display_name
+from worker.blobs.stage import Stage, discard, staging
+from worker.blobs.store import BlobStore, named
+from worker.errors import FileTooLarge, StageLost
+from worker.job import Compression, Job, Values
+from worker.page import Attachment, Cursor, Page, Record
+from worker.parts import lines_of
+from worker.repairs import Mended, Mending, Repairs, edited
+from worker.result import Blob, File, Manifest, Observed, Published
+from worker.series import HELD_BYTES, Heap, Series
 
 log = structlog.get_logger(__name__)
 
-INLINE_BYTES = 64 * 1024
+INLINE_BYTES = HELD_BYTES
 """Largest result, in bytes of NDJSON, that travels in Celery's own."""
 
-PART_BYTES = 8 * 1024 * 1024
-"""A part ends at the first chunk of records that takes it over this size."""
-
-CHUNK_RECORDS = 100
-"""Records that are unwrapped and encoded at a time, beside the page that they are of."""
+CHUNK_RECORDS = 20
+"""Records that are decoded, unwrapped and encoded at a time: so few are quick to let go again."""
 
 MAX_NOTES = 20
-
-ENCODER = msgspec.json.Encoder(decimal_format="number")
-"""Writes a Decimal digit for digit: 2200.0000 stays 2200.0000."""
 
 WRAPPER = frozenset({"value", "type"})
 """The members of a value as the ERP wraps it; custom fields have a type besides."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Published:
-    """What came of a job's pages: all of its result but the cost."""
-
-    count: int
-    file_count: int
-    pages: int
-    strategy: str
-    notes: tuple[str, ...]
-    records: str | None = None
-    files: tuple[File, ...] | None = None
-    manifest: Blob | None = None
-
-    def result(self, job_id: str, job: Job, cost: Cost) -> Result:
-        """The result of this job, at this cost."""
-        return Result(job_id=job_id, connection=job.connection, entity=job.entity, cost=cost, **vars(self))
+KINDS = ("records", "repairs", "files", "tombstones")
+"""The series of a draft."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Heap:
-    """What a draft holds of one kind: its sealed parts, the part that is open, and what is not written yet."""
+class Seen:
+    """What was seen besides records."""
 
-    parts: tuple[Staged, ...] = ()
-    open: Staged | None = None
-    held: str = ""
-    lines: int = 0
-    size: int = 0
+    pages: int = 0
+    notes: tuple[str, ...] = ()
+    promised: str | None = None
+    t0: str | None = None
+    t1: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +62,8 @@ class Checkpoint:
     """How far a job is: the cursor after its last page, and what is kept of the pages so far."""
 
     cursor: Cursor
-    pages: int
-    records: Heap
-    files: Heap
-    notes: tuple[str, ...]
+    seen: Seen
+    heaps: dict[str, Heap]
 
     def text(self) -> str:
         """As the job store keeps it."""
@@ -102,23 +87,22 @@ class Publisher:
         self._blobs = blobs
 
     @contextmanager
-    def draft(self, job_id: str, values: Values, before: str | None) -> Iterator[Draft]:
+    def draft(self, job_id: str, job: Job, before: str | None) -> Iterator[Draft]:
         """The job's result in the making, with what its checkpoint ``before`` names, if that is still there.
 
         Raises BlobsUnavailable.
         """
-        form = plain if values is Values.PLAIN else as_it_is
-        with self._blobs.stage(job_id) as stage:
+        with staging(self._blobs, job_id) as stage:
             try:
-                draft = Draft(job_id, stage, form, Checkpoint.read(before) if before else None)
+                draft = Draft(job_id, job, stage, Checkpoint.read(before) if before else None)
             except StageLost as error:
                 log.warning("a job begins anew", job_id=job_id, reason=error.message)
-                draft = Draft(job_id, stage, form, None)
+                draft = Draft(job_id, job, stage, None)
             yield draft
 
     def discard(self, job_id: str) -> None:
         """Remove what was staged for a job: it has ended."""
-        self._blobs.discard(job_id)
+        discard(self._blobs, job_id)
 
 
 def as_it_is(record: Record) -> Record:
@@ -132,176 +116,192 @@ def plain(record: Record) -> Record:
     ``{"value": x}`` becomes x, and ``{}``, which is how the ERP writes an empty field, null. What has more to
     say than a value and its type, such as translations, stays an object; so does ``custom``, empty or not.
     """
-    return {
-        name: {} if name == "custom" and not member else _unwrapped(member) for name, member in record.items()
-    }
+    told = {}
+    # Each record passes through here, member by member: nearly every one is of the first kind.
+    for name, member in record.items():
+        if type(member) is not dict:
+            told[name] = list(map(_unwrapped, member)) if type(member) is list else member
+        elif len(member) == 1 and "value" in member:
+            told[name] = member["value"]
+        elif not member:
+            told[name] = {} if name == "custom" else None
+        else:
+            told[name] = _unwrapped(member)
+    return told
 
 
 def _unwrapped(member: object) -> object:
-    if isinstance(member, list):
-        return [_unwrapped(row) for row in member]
-    if not isinstance(member, dict):
-        return member
-    return member.get("value") if member.keys() <= WRAPPER else plain(member)
+    if isinstance(member, dict):
+        return member.get("value") if member.keys() <= WRAPPER else plain(member)
+    return member
 
 
 class Draft:
     """A result in the making."""
 
-    def __init__(
-        self, job_id: str, stage: Stage, form: Callable[[Record], Record], before: Checkpoint | None
-    ) -> None:
-        self.pages = before.pages if before else 0
-        self._records = _Series(stage, "records", before.records if before else Heap())
-        self._files = _Series(stage, "files", before.files if before else Heap())
-        self._job_id = job_id
-        self._stage = stage
-        self._form = form
-        self._strategy = before.cursor.strategy if before else ""
-        self._notes: dict[str, None] = dict.fromkeys(before.notes if before else ())
-        self._numbers = count(1)
+    def __init__(self, job_id: str, job: Job, stage: Stage, before: Checkpoint | None) -> None:
+        """Raises StageLost where something is not there any more that the checkpoint names."""
         self.after = before.cursor if before else None
+        self._job_id = job_id
+        self._job = job
+        self._stage = stage
+        self._form: Callable[[Record], Record] = plain if job.values is Values.PLAIN else as_it_is
+        seen = before.seen if before else Seen()
+        self.pages = seen.pages
+        self._strategy = before.cursor.strategy if before else ""
+        self._notes: dict[str, None] = dict.fromkeys(seen.notes)
+        self._promised, self._t0, self._t1 = seen.promised, seen.t0, seen.t1
+        heaps = before.heaps if before else {}
+        stage.require(*(each for heap in heaps.values() for each in heap.staged))
+        self._series = {kind: self._begin(kind, heaps.get(kind, Heap())) for kind in KINDS}
+        self._known: dict[str, Blob | None] | None = None if self._series["files"].lines else {}
+
+    def _begin(self, kind: str, before: Heap) -> Series:
+        # What no reader gets is not worth compressing.
+        encoding = Compression.NONE if kind == "repairs" else self._job.compression
+        return Series(self._stage, kind, encoding, before)
 
     @property
     def records(self) -> int:
         """How many there are so far."""
-        return self._records.lines
+        return self._series["records"].lines
 
     def add(self, page: Page) -> None:
         """Take in a page and the files attached to its records. Raises whatever a download raises."""
+        series = self._series["repairs" if page.is_repair else "records"]
         for chunk in _chunks(page.records):
-            self._append(self._records, [self._form(record) for record in chunk])
-        for attachment in page.attachments:
-            self._append(self._files, [self._saved(attachment).model_dump(exclude_none=True)])
+            series.add([self._form(record) for record in chunk])
+        self._add_files(page)
+        self._series["tombstones"].add(page.gone)
         self.pages += 1
         self._strategy = page.cursor.strategy
         self._notes |= dict.fromkeys(page.notes)
+        self._promised = page.promised or self._promised
+        self._t0, self._t1 = self._t0 or page.at, page.at or self._t1
 
     def checkpoint(self, cursor: Cursor) -> Checkpoint:
-        """What another attempt needs to go on after the last page; all of it is on the disk."""
-        return Checkpoint(
-            cursor=cursor,
-            pages=self.pages,
-            records=self._records.heap(),
-            files=self._files.heap(),
-            notes=tuple(self._notes),
+        """What another attempt needs to go on after the last page; all of it is in the store."""
+        seen = Seen(
+            pages=self.pages, notes=tuple(self._notes), promised=self._promised, t0=self._t0, t1=self._t1
         )
+        heaps = {kind: series.heap() for kind, series in self._series.items()}
+        return Checkpoint(cursor=cursor, seen=seen, heaps=heaps)
 
     def publish(self) -> Published:
         """All that was taken in, as a result: inline where it is small enough."""
         return self._inline() if self._is_small() else self._in_parts()
 
-    def _append(self, series: _Series, objects: Sequence[Record]) -> None:
-        series.add(objects)
-        if not self._is_small():
-            self._records.spill()
-            self._files.spill()
-
     def _is_small(self) -> bool:
-        return self._records.size + self._files.size <= INLINE_BYTES
+        every = self._series.values()
+        return all(each.is_held for each in every) and sum(each.size for each in every) <= INLINE_BYTES
 
-    def _saved(self, attachment: Attachment) -> File:
-        staged = self._stage.file(f"file-{next(self._numbers)}")
-        attachment.save(staged)
-        blob = self._stage.keep(staged)
-        return File(
-            **blob.model_dump(),
-            name=display_name(attachment.name),
-            record_id=attachment.record_id,
-            file_id=attachment.file_id,
-        )
+    def _add_files(self, page: Page) -> None:
+        """Take in the files of a page: each is retrieved once, for as many records as it is attached to."""
+        known = self._files_so_far()
+        new = {each.file_id: each for each in page.attachments if each.file_id not in known}
+        with Ahead(page.at_once) as ahead:
+            for attachment, blob in ahead.each(self._retrieved, new.values()):
+                known[attachment.file_id] = blob
+        for attachment in page.attachments:
+            if blob := known[attachment.file_id]:
+                self._series["files"].add([_told(attachment, blob).model_dump(exclude_none=True)])
+
+    def _retrieved(self, attachment: Attachment) -> Blob | None:
+        """The file's bytes; None where they are more than the job wants, which a note says."""
+        spool = self._stage.spool()
+        try:
+            attachment.save(spool)
+        except FileTooLarge as error:
+            self._notes[f"the file {attachment.name} was left out: {error.message}"] = None
+            return None
+        return self._stage.keep(spool)
+
+    def _files_so_far(self) -> dict[str, Blob | None]:
+        """The files that were retrieved, by their ids; of another attempt, those that it wrote down."""
+        if self._known is None:
+            told = map(File.model_validate_json, lines_of(self._series["files"].text()))
+            self._known = {
+                file.file_id: Blob(url=file.url, size=file.size, sha256=file.sha256) for file in told
+            }
+        return self._known
 
     def _inline(self) -> Published:
-        files = self._files.held.splitlines()
+        held = {kind: bytes(series.held) for kind, series in self._series.items()}
+        lines, appeared, changed = held["records"].splitlines(keepends=True), 0, 0
+        if held["repairs"]:
+            repairs = Repairs(io.BytesIO(), held["repairs"].splitlines(keepends=True))
+            lines, rest = list(edited(lines, repairs.edits(lines))), list(repairs.rest())
+            lines, appeared, changed = lines + rest, len(rest), repairs.changed
+        text = b"".join(lines)
         return Published(
-            count=self._records.lines,
-            file_count=len(files),
-            records=self._records.held.decode(),
-            files=tuple(File.model_validate_json(line) for line in files),
-            **self._facts,
+            **self._facts(appeared, changed),
+            count=len(lines),
+            size=len(text),
+            sha256=sha256(text).hexdigest(),
+            records=text.decode(),
+            files=tuple(map(File.model_validate_json, held["files"].splitlines())),
+            tombstones=tuple(map(_keys, held["tombstones"].splitlines())),
         )
 
     def _in_parts(self) -> Published:
-        manifest, blob = self._stage.publish(self._job_id, self._records.sealed(), self._files.sealed())
-        return Published(
-            count=_lines(manifest.records), file_count=_lines(manifest.files), manifest=blob, **self._facts
+        mended = self._mended()
+        drafted = Manifest(
+            **self._facts(mended.appeared, mended.changed),
+            count=sum(part.records for part in mended.parts),
+            size=sum(part.text_size for part in mended.parts),
+            sha256=mended.sha256,
+            records=mended.parts,
+            files=self._series["files"].sealed(),
+            tombstones=self._series["tombstones"].sealed(),
         )
+        standing, blob = self._stage.publish(drafted)
+        lists = {"records", "files", "tombstones"}
+        facts = {name: fact for name, fact in standing if name not in lists}
+        return Published(**facts, manifest=blob)
 
-    @property
-    def _facts(self) -> dict[str, Any]:
-        notes = _at_most(MAX_NOTES, tuple(self._notes))
-        return {"pages": self.pages, "strategy": self._strategy, "notes": notes}
+    def _mended(self) -> Mended:
+        """The records in parts, with every repair made."""
+        records, repairs = self._series["records"], self._series["repairs"]
+        parts = records.sealed()
+        if not repairs.lines:
+            return Mended(parts=parts, sha256=records.sha256(), appeared=0, changed=0)
+        spool = self._stage.spool()
+        with named(spool):
+            latest = Repairs(spool.file, lines_of(repairs.text()))
+            return Mending(self._stage, self._job.compression).mend(parts, latest)
+
+    def _facts(self, appeared: int, changed: int) -> dict[str, Any]:
+        vanished = self._series["tombstones"].lines
+        return {
+            "job_id": self._job_id,
+            "connection": self._job.connection,
+            "branch": self._job.branch,
+            "entity": self._job.entity,
+            "file_count": self._series["files"].lines,
+            "pages": self.pages,
+            "strategy": self._strategy,
+            "consistency": Observed(
+                promised=self._promised, appeared=appeared, changed=changed, vanished=vanished
+            ),
+            "t0": self._t0,
+            "t1": self._t1,
+            "notes": _at_most(MAX_NOTES, tuple(self._notes)),
+        }
 
 
-class _Series:
-    """NDJSON of one kind: held in memory until it is told to spill, then written in parts."""
+def _told(attachment: Attachment, blob: Blob) -> File:
+    return File(
+        **dict(blob),
+        name=display_name(attachment.name),
+        record_id=attachment.record_id,
+        file_id=attachment.file_id,
+        keys=attachment.keys,
+        detail=attachment.detail,
+    )
 
-    def __init__(self, stage: Stage, name: str, before: Heap) -> None:
-        self.held = bytearray(before.held, "utf-8")
-        self.lines = before.lines
-        self.size = before.size
-        self._stage = stage
-        self._name = name
-        self._parts = list(before.parts)
-        for part in self._parts:
-            stage.find(part)
-        self._part: StagedFile | None = None
-        self._part_lines = 0
-        self._held_lines = self.lines if self.held else 0
-        if before.open:
-            self._part = stage.resumed(self._part_name, before.open)
-            self._part_lines = before.open.records
 
-    def add(self, objects: Sequence[Record]) -> None:
-        """Encode some objects, a line each."""
-        text = ENCODER.encode_lines(objects)
-        self.held += text
-        self.size += len(text)
-        self.lines += len(objects)
-        self._held_lines += len(objects)
-
-    def spill(self) -> None:
-        """Write what is held."""
-        if not self.held:
-            return
-        if self._part is None:
-            self._part = self._stage.file(self._part_name)
-        self._part.write(self.held)
-        self._part_lines += self._held_lines
-        self.held.clear()
-        self._held_lines = 0
-        if self._part.size >= PART_BYTES:
-            self._end_part(self._part)
-
-    def sealed(self) -> tuple[Staged, ...]:
-        """All parts, the last one ended."""
-        self.spill()
-        if self._part:
-            self._end_part(self._part)
-        return tuple(self._parts)
-
-    def heap(self) -> Heap:
-        """What there is so far; what was written is on the disk."""
-        part = self._part
-        if part:
-            part.sync()
-        return Heap(
-            parts=tuple(self._parts),
-            open=Staged(name=part.path.name, size=part.size, records=self._part_lines) if part else None,
-            held=self.held.decode(),
-            lines=self.lines,
-            size=self.size,
-        )
-
-    @property
-    def _part_name(self) -> str:
-        return f"{self._name}-{len(self._parts) + 1:05}.ndjson"
-
-    def _end_part(self, part: StagedFile) -> None:
-        part.seal()
-        sealed = Staged(name=part.path.name, size=part.size, records=self._part_lines, sha256=part.sha256)
-        self._parts.append(sealed)
-        self._part, self._part_lines = None, 0
+def _keys(line: bytes) -> tuple[str, ...]:
+    return msgspec.json.decode(line, type=tuple[str, ...])
 
 
 def _chunks(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
@@ -311,7 +311,3 @@ def _chunks(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
 def _at_most(limit: int, notes: tuple[str, ...]) -> tuple[str, ...]:
     left = len(notes) - limit
     return notes if left <= 0 else (*notes[:limit], f"… and {left} notes more")
-
-
-def _lines(parts: Iterable[Blob]) -> int:
-    return sum(part.records or 0 for part in parts)

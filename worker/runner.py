@@ -35,9 +35,10 @@ from worker.errors import (
     WorkerTooOld,
 )
 from worker.handler import Endpoint
-from worker.job import Cursor, Job, Lane, NewerJob, Query
+from worker.job import Job, Lane, NewerJob
 from worker.jobstate import Attempt, Bell, Dropped, Ended, Superseded
 from worker.jobstore import JobStore
+from worker.page import Page, Query
 from worker.result import Cost, Result
 
 if TYPE_CHECKING:
@@ -132,8 +133,9 @@ def pause_after(error: WorkerError) -> float | None:
 class _Running:
     """An attempt under way; ``cancelled`` once somebody wants the job no more."""
 
-    def __init__(self, attempt: Attempt) -> None:
+    def __init__(self, attempt: Attempt, slice_seconds: float) -> None:
         self.attempt = attempt
+        self.slice = Deadline(slice_seconds)
         self.cancelled = False
         self.latest = Deadline(attempt.remaining + HUNG_SECONDS)
 
@@ -213,7 +215,7 @@ class Runner:
 
     def _attempt(self, delivery: Delivery, attempt: Attempt, message: Message) -> Outcome:
         began = time.monotonic()
-        running = _Running(attempt)
+        running = _Running(attempt, self._slice_seconds)
         self._running.add(running)
         try:
             outcome = self._end(delivery, running, message, began)
@@ -224,7 +226,9 @@ class Runner:
 
     def _end(self, delivery: Delivery, running: _Running, message: Message, began: float) -> Outcome:
         attempt = running.attempt
-        message.started()
+        if delivery.job.lane is Lane.BULK:
+            # A short job has ended before anybody has looked, and this is a tenth of what it costs.
+            message.started()
         try:
             outcome = self._work(delivery.job, running, message, began)
         except Stopping:
@@ -238,7 +242,7 @@ class Runner:
             bell = Bell(job_id=attempt.job_id, body=delivery.job.wire(), lane=lane, turn=turn)
             with contextlib.suppress(StoreUnavailable):  # the sweeper rings then
                 self._ring(bell)
-        if isinstance(outcome, Done | Failed):
+        if isinstance(outcome, Done | Failed) and not _is_only_inline(outcome, attempt):
             self._publisher.discard(attempt.job_id)
         return outcome
 
@@ -272,18 +276,21 @@ class Runner:
             raise job.error
         if attempt.same_as:
             return self._follow(attempt, attempt.same_as)
+        if attempt.checkpoint is None and (known := self._jobs.answer(job)):
+            self._jobs.finish(attempt, known)
+            return Done(known)
         with (
             self._gateway.job(job.connection),
-            self._publisher.draft(attempt.job_id, job.values, attempt.checkpoint) as draft,
+            self._publisher.draft(attempt.job_id, job, attempt.checkpoint) as draft,
         ):
-            if not self._draw(self._pages(job, attempt, draft), draft, running, message):
+            if not self._draw(self._pages(job, running, draft), draft, running, message):
                 return Continued()
-            result = draft.publish().result(attempt.job_id, job, _cost(attempt, began))
+            result = draft.publish().result(_cost(attempt, began))
             self._jobs.finish(attempt, result)
             return Done(result)
 
-    def _pages(self, job: Job, attempt: Attempt, draft: Draft) -> Iterable[Cursor]:
-        """Put the pages that are not in the draft yet there, one at a time, and tell the cursor after each.
+    def _pages(self, job: Job, running: _Running, draft: Draft) -> Iterable[Page]:
+        """Put the pages that are not in the draft yet there, one at a time.
 
         Raises nothing that is not in our tree: what is no page is the handler's fault too.
         """
@@ -292,10 +299,10 @@ class Runner:
         try:
             bound = None if job.filter is None else filters.bind(job.filter, job.params)
             query: Query = handler.query(job, bound, Endpoint(connection.endpoint, connection.version))
-            erp = self._gateway.erp(job.connection, _caller(job, attempt))
+            erp = self._gateway.erp(job.connection, _caller(job, running))
             for page in handler.retrieve(erp, replace(query, after=draft.after)):
                 draft.add(page)
-                yield page.cursor
+                yield page
         except (WorkerError, Superseded, GeneratorExit):
             raise
         except BaseException as error:
@@ -303,31 +310,33 @@ class Runner:
             log.exception("a handler failed", handler=name)
             raise HandlerFailed(f"the handler {name} raised {type(error).__name__}", "entity") from None
 
-    def _draw(self, pages: Iterable[Cursor], draft: Draft, running: _Running, message: Message) -> bool:
+    def _draw(self, pages: Iterable[Page], draft: Draft, running: _Running, message: Message) -> bool:
         """Take in pages until there are none, or the slice is over; whether there are none."""
-        end = time.monotonic() + self._slice_seconds
         progress = Progress(message.progress)
-        for cursor in pages:
-            kept = draft.checkpoint(cursor)
+        for page in pages:
+            if page.cursor.over:
+                # What is kept now is the result.
+                return True
+            kept = draft.checkpoint(page.cursor)
             self._jobs.checkpoint(running.attempt, kept.text(), draft.pages, draft.records)
             progress(draft.pages, draft.records)
-            if cursor.over:
-                return True
             if running.cancelled or message.revoked:
                 raise JobCancelled("somebody cancelled it: acuworker jobs retry ID begins it anew")
             if self._stop.is_set():
                 raise Stopping("the worker is shutting down")
-            if time.monotonic() >= end:
+            if running.slice.remaining() <= 0 and not page.coming:
                 return False
         return True
 
 
-def _caller(job: Job, attempt: Attempt) -> Caller:
+def _caller(job: Job, running: _Running) -> Caller:
+    attempt = running.attempt
     return Caller(
         lane=job.lane or Lane.INTERACTIVE,
         deadline=Deadline(attempt.remaining),
         job_id=attempt.job_id,
         branch=job.branch,
+        slice=running.slice,
         spent=attempt.spent,
     )
 
@@ -344,6 +353,11 @@ class Progress:
         if now >= self._next:
             self._next = now + PROGRESS_SECONDS
             self._tell(pages, records)
+
+
+def _is_only_inline(outcome: Outcome, attempt: Attempt) -> bool:
+    """Whether nothing was ever staged for the job: then the blob store, which may be far away, is not asked."""
+    return isinstance(outcome, Done) and outcome.result.manifest is None and attempt.number == 1
 
 
 def _told_before(ended: Ended) -> Outcome:

@@ -47,6 +47,9 @@ SCHEMES = {
 }
 """What a store and a broker may be."""
 
+BLOB_SCHEMES = ("s3", "az", "gs")
+"""What an object store for blobs may be."""
+
 UNSAFE = {
     "filesystem": "a broker in a directory takes a message out before its job is done, so a killed worker loses it",
     "sqla": "a broker in SQL never gives out again what a killed worker had taken",
@@ -77,7 +80,9 @@ class Settings(BaseSettings):
     store_url: SecretStr | None = Field(None, description="redis:// or rediss:// of a store; absent: our own")
     broker_url: SecretStr | None = Field(None, description="Celery's broker; absent: the store")
     store_keys: SecretStr | None = Field(None, description="Fernet keys for tokens, newest first, by comma")
-    blobs: Path | None = Field(None, description="The blob directory; absent: blobs under var")
+    blobs: str | None = Field(
+        None, description="The blob directory, or s3://, az:// or gs://; absent: blobs under var"
+    )
     slice_seconds: float = Field(
         30, gt=0, description="How long a job is worked on before others have their turn"
     )
@@ -115,6 +120,19 @@ class Settings(BaseSettings):
             raise ValueError(f"{allowed}: {why}" if why else allowed)
         return value
 
+    @field_validator("blobs")
+    @classmethod
+    def _a_place_for_blobs(cls, value: str | None) -> str | None:
+        parts = urlsplit(value or "")
+        if "://" not in (value or ""):
+            return value
+        if parts.scheme not in BLOB_SCHEMES or not parts.netloc:
+            allowed = ", ".join(f"{scheme}://bucket/prefix" for scheme in BLOB_SCHEMES)
+            raise ValueError(f"must be a directory, or one of {allowed}")
+        if "@" in parts.netloc or parts.query or parts.fragment:
+            raise ValueError("must not hold credentials: they are read from the environment")
+        return value
+
     @model_validator(mode="after")
     def _one_license_each(self) -> Settings:
         for connection in self.connections.values():
@@ -150,9 +168,14 @@ class Settings(BaseSettings):
         )
 
     @property
+    def blob_place(self) -> str:
+        """Where blobs are kept: an absolute path, or the URL of an object store."""
+        return self.blobs if self.blobs and "://" in self.blobs else str(self.blob_directory)
+
+    @property
     def blob_directory(self) -> Path:
-        """Where blobs are kept, as an absolute path."""
-        return (self.blobs or self.var / "blobs").absolute()
+        """Where blobs are kept that are in a directory, as an absolute path."""
+        return (Path(self.blobs) if self.blobs else self.var / "blobs").absolute()
 
     @property
     def store(self) -> str:

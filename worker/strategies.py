@@ -1,4 +1,4 @@
-"""Ways to retrieve: each a generator that turns a query into pages, one request at a time.
+"""Ways to retrieve: each a generator that turns a query into pages.
 
 A strategy owns only "what is next?". Whatever the ERP client raises passes through, except for the two answers
 that a strategy knows a way on from: a list that cannot be optimized, and a record that is gone.
@@ -6,14 +6,21 @@ that a strategy knows a way on from: a list that cannot be optimized, and a reco
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
 
+from worker.ahead import Ahead
+from worker.erp import keys
 from worker.erp.client import Erp
-from worker.errors import AnswerMalformed, NotOptimizable, RecordNotFound
-from worker.job import Attachment, Cursor, Page, Query, Record
+from worker.erp.optimizer import narrowed
+from worker.errors import NotOptimizable, RecordNotFound
+from worker.job import Consistency, OnOptimizationError
+from worker.listing import Listing
+from worker.page import Cursor, Page, Query, Record
+from worker.paging import Listed, key_of
 
 BATCH = 500
 """Records to a page where the job does not say; a size that live instances are known to serve well."""
@@ -21,72 +28,195 @@ BATCH = 500
 KEY_BATCH = 50
 """The same where each record is a request of its own, so that a watcher sees it move every few seconds."""
 
+SPARE = 2
+"""Calls beside those that there are sessions for: while some are done with theirs, these get it."""
+
+STABLE, FRESH = Consistency.STABLE, Consistency.FRESH
+
+LONG_AGO = datetime(1900, 1, 1, tzinfo=UTC)
+"""No record was changed before."""
+
+MOST_SKEW = timedelta(hours=26, minutes=5)
+"""The ERP prints a stamp by the clock of the API user, with the server's offset (recorded 2019 R2, 2020 R1): it may be
+off by as much as two zones can differ. What is read again in vain is seen to be the same."""
+
 
 def one(erp: Erp, query: Query) -> Iterator[Page]:
     """A single page from a single GET: the record that the keys name, or the whole list."""
     if query.after is None:
-        records = [erp.get(query, query.keys)] if query.keys else erp.list(query, top=query.limit)
-        yield Page(records=records, cursor=Cursor(strategy="one", passed=len(records), over=True))
+        found = None if query.keys else erp.rows(query, top=query.limit)
+        records = found.records if found else [erp.get(query, query.keys or ())]
+        cursor = Cursor(strategy="one", passed=len(records), over=True)
+        yield Page(records=records, cursor=cursor, at=_text(found.clock) if found else None)
 
 
 def batches(erp: Erp, query: Query) -> Iterator[Page]:
-    """A list in pages of ``page_size``; a page that comes back short is the last."""
-    for rows, cursor in _listing(erp, query, query.page_size or BATCH, "batches"):
-        yield Page(records=rows, cursor=cursor)
+    """A list in pages of ``page_size``; as many at once as there are sessions."""
+    for listed in Listing(erp, query, query.page_size or BATCH, _begin(query, "batches"), erp.seats):
+        yield Page(
+            records=listed.rows,
+            cursor=listed.cursor(len(listed.rows)),
+            coming=listed.coming,
+            at=_text(listed.clock),
+        )
 
 
 def by_key(erp: Erp, query: Query, notes: tuple[str, ...] = ()) -> Iterator[Page]:
-    """A list whose rows give only their keys, and one GET for each record.
+    """A list whose rows give only their keys, and one GET for each record; as many at once as there are sessions.
 
     This is the vendor's way round a list that cannot be optimized (course I320, lesson 2.3). Every page carries the
-    ``notes``. A record that is gone by the time it is read is left out, and a note of its page says so.
+    ``notes``. A record that is gone by the time it is read is left out, and its page says so.
     """
     naming = replace(query, select=_naming_fields(query), expand=(), custom=())
-    for rows, cursor in _listing(erp, naming, query.page_size or KEY_BATCH, "by_key"):
-        records, gone = _read_each(erp, query, rows)
-        yield Page(records=records, cursor=cursor, notes=(*notes, *_gone_notes(gone)))
+    # Keys are cheap, however few records make a page. While those of a page are read, the next one comes.
+    listing = Listing(
+        erp, naming, max(query.page_size or 0, BATCH), _begin(query, "by_key"), width=1, spare=0
+    )
+    size = min(query.page_size or KEY_BATCH, KEY_BATCH)
+    with Ahead(erp.seats + SPARE) as ahead, closing(_rows(listing)) as rows:
+        found: list[_Read] = []
+        for row, record in ahead.each(partial(_read, erp, query), rows):
+            found.append(_Read(row, record))
+            if len(found) == size or row.is_last:
+                yield _read_page(found, notes)
+                found = []
 
 
-def or_by_key(erp: Erp, query: Query, pages: Iterator[Page]) -> Iterator[Page]:
-    """These pages; where the ERP cannot optimize their list, it goes on by key and a note gives its reason."""
-    if query.after and query.after.strategy == "by_key":
+@dataclass(frozen=True)
+class _Row:
+    """A row of a list of keys: the so-many-th of a page of it; there is none in a page without rows."""
+
+    listed: Listed
+    number: int
+
+    @property
+    def is_last(self) -> bool:
+        """Whether it is the last of its page."""
+        return self.number >= len(self.listed.rows)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A row, and the record that it names; None where that is gone, or where there is no row."""
+
+    row: _Row
+    record: Record | None
+
+
+def _rows(listing: Listing) -> Generator[_Row]:
+    with closing(iter(listing)) as every:
+        for listed in every:
+            for number in range(1, len(listed.rows) + 1) or (0,):
+                yield _Row(listed, number)
+
+
+def _read(erp: Erp, query: Query, row: _Row) -> Record | None:
+    """The record that a row names."""
+    if not row.number:
+        return None
+    named = row.listed.named[row.number - 1]
+    key = key_of(named, query.key_fields)
+    try:
+        return erp.get(query, [str(part) for part in key]) if key else erp.get_by_id(query, named["id"])
+    except RecordNotFound:
+        return None
+
+
+def _read_page(found: Sequence[_Read], notes: tuple[str, ...]) -> Page:
+    last = found[-1].row
+    gone = [_name(each.row) for each in found if each.record is None and each.row.number]
+    return Page(
+        records=[each.record for each in found if each.record is not None],
+        cursor=last.listed.cursor(last.number),
+        notes=(*notes, *(f"{'/'.join(name)} was listed, and gone before it could be read" for name in gone)),
+        gone=tuple(gone),
+        at=_text(last.listed.clock),
+    )
+
+
+def _name(row: _Row) -> tuple[str, ...]:
+    named = row.listed.named[row.number - 1]
+    key = key_of(named, row.listed.query.key_fields)
+    return tuple(map(str, key)) or (str(named["id"]),)
+
+
+def unless_optimized(erp: Erp, query: Query, pages: Callable[[Query], Iterator[Page]]) -> Iterator[Page]:
+    """The pages of a query; where the ERP cannot optimize their list, what the job wants then.
+
+    By key by itself, and a note gives the reason, and what to leave out for the list to do. Raises NotOptimizable where
+    the job is to fail, or the fields cannot be left out.
+    """
+    after = query.after
+    if after and after.strategy == "by_key":
         yield from by_key(erp, query)
         return
-    passed = query.after.passed if query.after else 0
     try:
-        for page in pages:
+        for page in pages(query):
             yield page
-            passed = page.cursor.passed
+            after = page.cursor
     except NotOptimizable as error:
-        note = f"the list could not be optimized, so its records were read one by one: {error.message}"
-        rest = replace(query, after=Cursor(strategy="by_key", passed=passed))
-        yield from by_key(erp, rest, (note,))
+        yield from _way_on(erp, replace(query, after=after), error, pages)
 
 
-def attachments(erp: Erp, pages: Iterator[Page]) -> Iterator[Page]:
-    """These pages, with the files that their records and detail lines list.
+def _way_on(
+    erp: Erp, query: Query, error: NotOptimizable, pages: Callable[[Query], Iterator[Page]]
+) -> Iterator[Page]:
+    less = narrowed(query, error.fields)
+    without = f"without {', '.join(error.fields)} it can be listed" if less else "no field can be left out"
+    match query.on_optimization_error:
+        case OnOptimizationError.BY_KEY:
+            note = f"the list could not be optimized, so its records were read one by one: {error.message}"
+            rest = replace(query, after=query.after and replace(query.after, strategy="by_key"))
+            yield from by_key(erp, rest, (note, without) if less else (note,))
+        case OnOptimizationError.DROP if less:
+            note = f"the list could not be optimized, and goes without {', '.join(error.fields)}"
+            yield from (replace(page, notes=(*page.notes, note)) for page in pages(less))
+        case _:
+            raise NotOptimizable(f"{error.message}; {without}", "select", fields=error.fields)
 
-    Raises AnswerMalformed for a file without id, name or address.
+
+def repaired(query: Query, pages: Callable[[Query], Iterator[Page]]) -> Iterator[Page]:
+    """The pages of a query; then, for a fresh one, those records again that have changed since the first page.
+
+    They are found by the time of their last change, which some entities lack; then the result promises less.
     """
-    for page in pages:
-        listed = (entry for record in page.records for entry in _files(record))
-        yield replace(page, attachments=tuple(_attachment(erp, *entry) for entry in listed))
+    is_fresh = query.fresh and query.stamp is not None
+    began = query.after.began if query.after else None
+    if not (query.after and query.after.repairs):
+        for page in pages(query):
+            began = (began or page.at) if is_fresh else None
+            cursor = replace(page.cursor, began=began, over=page.cursor.over and not began)
+            yield replace(page, cursor=cursor, promised=FRESH if began else STABLE)
+    if began:
+        yield from _repairs(query, pages, began)
 
 
-def _listing(erp: Erp, query: Query, size: int, strategy: str) -> Iterator[tuple[list[Record], Cursor]]:
-    """Rows in the ERP's own order and the cursor after them; a list without rows is one empty page."""
-    cursor = query.after or Cursor(strategy=strategy, passed=0)
-    while not cursor.over:
-        top = _at_most(size, query.limit, cursor.passed)
-        rows = erp.list(query, top=top, skip=cursor.passed)
-        passed = cursor.passed + len(rows)
-        cursor = Cursor(strategy=strategy, passed=passed, over=len(rows) < top or passed == query.limit)
-        if rows or not passed:
-            yield rows, cursor
+def _repairs(query: Query, pages: Callable[[Query], Iterator[Page]], began: str) -> Iterator[Page]:
+    after = query.after if query.after and query.after.repairs else None
+    if query.filter and not after:
+        known = next(iter(pages(replace(query, filter=_changed(query, LONG_AGO), limit=1, after=None))))
+        if not known.records:
+            note = f"the filter and {query.stamp} find nothing together: what changed meanwhile is as it was"
+            cursor = Cursor(strategy=known.cursor.strategy, over=True)
+            yield Page(records=(), cursor=cursor, notes=(note,), is_repair=True, promised=STABLE)
+            return
+    changed = _changed(query, datetime.fromisoformat(began) - MOST_SKEW)
+    for page in pages(replace(query, filter=changed, after=after)):
+        cursor = replace(page.cursor, began=began, repairs=True)
+        yield replace(page, cursor=cursor, is_repair=True, promised=FRESH)
 
 
-def _at_most(size: int, limit: int | None, passed: int) -> int:
-    return size if limit is None else min(size, limit - passed)
+def _changed(query: Query, since: datetime) -> str:
+    """The query's filter, and that a record was changed since then."""
+    return keys.both(query.filter, f"{query.stamp} ge datetimeoffset'{since:%Y-%m-%dT%H:%M:%SZ}'")
+
+
+def _text(clock: datetime | None) -> str | None:
+    return None if clock is None else clock.isoformat()
+
+
+def _begin(query: Query, strategy: str) -> Cursor:
+    return query.after or Cursor(strategy=strategy)
 
 
 def _naming_fields(query: Query) -> tuple[str, ...]:
@@ -98,45 +228,3 @@ def _naming_fields(query: Query) -> tuple[str, ...]:
         return query.key_fields
     own = (name for name in query.select if name not in query.expand and not {"/", "."} & set(name))
     return tuple(own)[:1]
-
-
-def _read_each(erp: Erp, query: Query, rows: Sequence[Record]) -> tuple[list[Record], list[str]]:
-    """The records of these rows, and the names of those that are gone."""
-    records: list[Record] = []
-    gone: list[str] = []
-    for row in rows:
-        keys = _keys(row, query.key_fields)
-        try:
-            records.append(erp.get(query, keys) if keys else erp.get_by_id(query, row["id"]))
-        except RecordNotFound:
-            gone.append("/".join(keys) or row["id"])
-    return records, gone
-
-
-def _keys(row: Record, key_fields: Sequence[str]) -> tuple[str, ...]:
-    """The row's key values; empty where one of them is missing, as then only its id names the record."""
-    values = [row.get(name, {}).get("value") for name in key_fields]
-    return () if None in values or "" in values else tuple(str(value) for value in values)
-
-
-def _gone_notes(gone: Sequence[str]) -> tuple[str, ...]:
-    return tuple(f"{name} was listed, and gone before it could be read" for name in gone)
-
-
-def _files(record: Record) -> Iterator[tuple[str, Any]]:
-    """Each entry of the ``files`` in a record and in the rows under it, with the id of its row."""
-    for entry in record.get("files") or ():
-        yield record["id"], entry
-    for name, member in record.items():
-        if name not in ("files", "custom"):
-            for row in member if isinstance(member, list) else (member,):
-                if isinstance(row, dict):
-                    yield from _files(row)
-
-
-def _attachment(erp: Erp, record_id: str, entry: object) -> Attachment:
-    match entry:
-        case {"id": str(file_id), "filename": str(name), "href": str(href)}:
-            save = partial(erp.download, href)
-            return Attachment(record_id=record_id, file_id=file_id, name=name, save=save)
-    raise AnswerMalformed(f"a file of the record {record_id} comes without its id, filename or href")

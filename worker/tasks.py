@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, cast
 
 import redis
@@ -57,7 +58,7 @@ def checked_id(task_id: object) -> str:
 class Request(CeleryRequest):  # type: ignore[misc]  # Celery has no types
     """A delivery, as those who watch tasks are shown it: what it was given, readable and without secrets."""
 
-    @property
+    @cached_property
     def argsrepr(self) -> str:
         """The job; whoever sent it may have described it otherwise, or not at all."""
         match self.args:
@@ -65,7 +66,7 @@ class Request(CeleryRequest):  # type: ignore[misc]  # Celery has no types
                 return telemetry.shown(job)
         return telemetry.shown(self.args) if self.args else ""
 
-    @property
+    @cached_property
     def kwargsrepr(self) -> str:
         """The job, where it was given by name."""
         return telemetry.shown(self.kwargs) if self.kwargs else ""

@@ -67,6 +67,15 @@ class Channel(_KOMBU.Channel):  # type: ignore[misc]
         self._asked = "", ""
         self._were_empty = False
         self._taking: tuple[str, bytes] | None = None
+        self._kept: Any = None
+
+    def _create_client(self, asynchronous: bool = False) -> Any:
+        """A client; one is enough for all threads of a pool, and takes as long to make as a command (measured)."""
+        if asynchronous:
+            return super()._create_client(asynchronous=True)
+        if self._kept is None or self._kept.connection_pool is not self.pool:
+            self._kept = super()._create_client()
+        return self._kept
 
     def held(self) -> None:
         """The message that was taken last is held: it is being taken no more."""

@@ -55,7 +55,7 @@ def test_a_job_and_its_result(installation: Installation, shell: CommandLine) ->
     result = json.loads(shell.run("result", job_id, "--json").out)
     assert (result["count"], result["job_id"]) == (9, job_id)
     target = installation.directory / "orders.ndjson"
-    assert shell.run("result", job_id, "--output", target).out == ""
+    assert shell.run("result", job_id, "--to", target).out == ""
     assert target.read_text() == done.out
 
 

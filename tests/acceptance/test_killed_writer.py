@@ -8,13 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from worker.blobs import BlobStore
-from worker.job import Attachment, Cursor, Page, Sink, Values
+from worker.blobs.directory import Directory
+from worker.job import Job, Values
+from worker.page import Attachment, Cursor, Page, Sink
 from worker.publisher import Publisher
 from worker.result import Manifest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES_BEFORE_THE_KILL = 60
+JOB = Job(entity="SalesOrder", values=Values.WIRE)
 
 
 def endless_page(number: int) -> Page:
@@ -32,7 +34,7 @@ def endless_page(number: int) -> Page:
 
 def write_without_end(root: Path) -> None:
     """Draft a result that never ends, a page for each line of standard input, until the process is killed."""
-    with Publisher(BlobStore(root)).draft("job-1", Values.WIRE, None) as draft:
+    with Publisher(Directory(root)).draft("job-1", JOB, None) as draft:
         for number, _ in enumerate(sys.stdin):
             page = endless_page(number)
             draft.add(page)
@@ -40,8 +42,8 @@ def write_without_end(root: Path) -> None:
 
 
 def visible(root: Path) -> list[Path]:
-    """The files that a reader may find: all but what is being written."""
-    return [path for path in root.rglob("*") if path.is_file() and "staging" not in path.parts]
+    """The attached files that a reader may find; parts are nobody's before a manifest names them."""
+    return [path for path in (root / "files").rglob("*") if path.is_file()]
 
 
 def test_a_killed_writer_leaves_nothing_partial(tmp_path: Path) -> None:
@@ -60,9 +62,10 @@ def test_a_killed_writer_leaves_nothing_partial(tmp_path: Path) -> None:
             kept = writer.stdout.readline()
         writer.stdin.write("next\n")
         writer.kill()
-    assert any((tmp_path / "staging").rglob("records-00003.ndjson.*"))
+    assert any((tmp_path / "jobs").rglob("records-00003.ndjson.*"))
+    assert not any((tmp_path / "jobs").rglob("manifest.json"))
     _check(tmp_path)
-    with Publisher(BlobStore(tmp_path)).draft("job-1", Values.WIRE, kept) as draft:
+    with Publisher(Directory(tmp_path)).draft("job-1", JOB, kept) as draft:
         assert draft.pages == PAGES_BEFORE_THE_KILL
         draft.add(endless_page(PAGES_BEFORE_THE_KILL))
         draft.publish()
@@ -74,6 +77,6 @@ def test_a_killed_writer_leaves_nothing_partial(tmp_path: Path) -> None:
 
 
 def _check(root: Path) -> None:
-    """Every file in sight has the content that its name says, and no result is there."""
+    """Every file in sight has the content that its name says."""
     for path in visible(root):
         assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name

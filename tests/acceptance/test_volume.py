@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from tests.erp_floor import connection_to
 from tests.installation import install
 from tests.sandbox_process import Sandbox, start_sandbox
-from worker import results
+from worker.blobs.opened import open_blobs
+from worker.reader import Reader
 from worker.result import Result
 
 ORDERS = 20_000
@@ -41,8 +41,7 @@ def test_twenty_thousand_orders_come_whole_and_in_little_memory() -> None:
             job = {"entity": "SalesOrder", "page_size": 500}
             result = Result.model_validate(service.send(job, lane="bulk").get(timeout=100))
             assert result.count == len(expected) > ORDERS
-            lines = b"".join(results.records(result)).splitlines()
-            records = map(json.loads, lines)
+            records = Reader(open_blobs(installation.settings)).records(result)
             assert [(record["OrderType"], record["OrderNbr"]) for record in records] == expected
             (stats,) = service.app.control.inspect(timeout=5).stats().values()
             assert peak_mib(stats["pid"]) < MEMORY_MIB

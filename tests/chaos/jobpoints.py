@@ -17,7 +17,7 @@ from kombu.message import Message
 from kombu.transport import pyamqp, virtual
 
 from tests.chaos.killpoints import Orders
-from worker import blobs
+from worker.blobs import directory
 from worker.doorbell import Doorbell
 from worker.erp.store import Script
 from worker.jobstore import MOST_CRASHES
@@ -97,13 +97,16 @@ def _wrap_store(orders: Orders, at: threading.local) -> None:
         return reply
 
     def write(script: Script, operation: str, **named: Any) -> Any:
+        page = f"{named['id']}: page {named['pages']}" if operation == "checkpoint" else named["id"]
         orders.reached(f"{WRITES[operation]}: before")
+        orders.reached(f"{page} before")
         sent = time.monotonic_ns()
         reply = really(script, operation, **named)
         about = {"id": named["id"], "attempt": named["attempt"]}
         orders.tell("write", operation=operation, sent=sent, accepted=reply is not False, **about)
         orders.spare(named["id"], False)
         orders.reached(f"{WRITES[operation]}: after")
+        orders.reached(f"{page} after")
         return reply
 
     _replace(Script, "__call__", call)
@@ -191,7 +194,7 @@ def _wrap_result(orders: Orders) -> None:
 
     _wrap(Draft, "add", staged_before)
     _wrap(Draft, "checkpoint", staged_after)
-    _wrap(blobs, "_put_if_absent", put)
+    _wrap(directory, "_put_if_absent", put)
     _wrap(Backend, "store_result", answered)
 
 

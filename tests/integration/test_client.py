@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,9 +28,10 @@ from worker.errors import (
     StoreUnavailable,
     WorkerError,
 )
-from worker.job import Job, Lane, Spent
+from worker.job import Job, Lane
 from worker.jobstate import Attempt, State
 from worker.jobstore import JobStore
+from worker.page import Spent
 from worker.result import Cost, Result
 from worker.settings import Settings
 
@@ -76,6 +78,8 @@ def test_a_result_is_the_workers(installation: Installation, client: Client) -> 
         count=0,
         strategy="one",
         cost=Cost(),
+        size=0,
+        sha256=hashlib.sha256(b"").hexdigest(),
         records="",
     )
     jobs = installation.jobs()

@@ -24,7 +24,8 @@ from worker.erp.gateway import Gateway
 from worker.erp.logins import Logins
 from worker.erp.signin import Grant
 from worker.errors import SignInRefused
-from worker.job import Lane, Query
+from worker.job import Lane
+from worker.page import Query
 from worker.settings import Connection
 
 KEY = Fernet.generate_key()

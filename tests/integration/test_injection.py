@@ -21,7 +21,8 @@ from tests.store_process import start_store
 from worker.erp.gateway import Gateway
 from worker.erp.query import bind
 from worker.errors import JobRefused, RecordNotFound
-from worker.job import Job, Query, Record
+from worker.job import Job
+from worker.page import Query, Record
 
 ENTITIES = {"StockItem": ("InventoryID",), "SalesOrder": ("OrderType", "OrderNbr")}
 BASE = "/MyStoreInstance/entity/Default/20.200.001"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -9,19 +10,23 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import redis
 
 from tests.command_line import CommandLine
-from worker.blobs import STALE_SECONDS
+from worker.blobs.directory import Directory
+from worker.blobs.sweep import STALE_SECONDS
 from worker.erp.budget import STEP, Budget
 from worker.erp.caller import Caller
 from worker.erp.deadline import Deadline
 from worker.erp.license import LimitsInForce
 from worker.errors import ErpBusy, FilterRefused, SignInRefused
-from worker.job import Job, Lane, Spent
+from worker.job import Compression, Job, Lane
 from worker.jobstate import Attempt, State
 from worker.jobstore import JobStore
+from worker.page import Cursor, Page, Spent
+from worker.publisher import Publisher
 from worker.result import Cost, Result
 from worker.settings import License
 
@@ -53,6 +58,8 @@ def jobs(store: redis.Redis) -> JobStore:
         pages=1,
         strategy="one",
         cost=Cost(requests=3),
+        size=0,
+        sha256=hashlib.sha256(b"").hexdigest(),
         records="",
     )
     jobs.finish(attempts["done"], result)
@@ -163,8 +170,9 @@ def blobs_of(home: Path, *job_ids: str) -> Path:
     for job_id in job_ids:
         directory = blobs / "jobs" / job_id
         directory.mkdir(parents=True)
-        (directory / "part").write_bytes(b"x" * 1000)
-        os.utime(directory, (0, directory.stat().st_mtime - STALE_SECONDS - 10))
+        part = directory / "part"
+        part.write_bytes(b"x" * 1000)
+        os.utime(part, (0, part.stat().st_mtime - STALE_SECONDS - 10))
     return blobs / "jobs"
 
 
@@ -172,7 +180,7 @@ def test_blobs_of_jobs_that_are_forgotten_go(shell: CommandLine) -> None:
     """gc says what would go, then removes it, and leaves what a known job may still be asked for."""
     kept = blobs_of(shell.directory, "done", "forgotten")
     would = shell.run("gc", "--dry-run")
-    assert would.out.splitlines() == [f"{kept / 'forgotten'}  1.0 kB", "1 would go, 1.0 kB"]
+    assert would.out.splitlines() == [f"{(kept / 'forgotten').as_uri()}  1.0 kB", "1 would go, 1.0 kB"]
     assert (kept / "forgotten").exists()
     assert shell.run("gc").out.splitlines()[-1] == "1 went, 1.0 kB"
     assert [path.name for path in kept.iterdir()] == ["done"]
@@ -208,3 +216,39 @@ def test_waits_and_what_was_declined_are_kept(store: redis.Redis) -> None:
     assert seen.declined == 3
     assert 4.0 <= seen.wait_p95[Lane.BULK] <= 4.0 * STEP
     assert seen.wait_p95[Lane.INTERACTIVE] == 0.01
+
+
+@pytest.fixture
+def large(shell: CommandLine, jobs: JobStore) -> bytes:
+    """The records of a job that is done, and whose result is in parts."""
+    attempt = jobs.begin("large", JOB, "bulk-1@host/7", 0)
+    assert isinstance(attempt, Attempt)
+    records = [{"id": str(number), "text": "x" * 1000} for number in range(100)]
+    blobs = Directory(shell.directory.parent / "var" / "blobs")
+    with Publisher(blobs).draft("large", Job(entity="A", compression=Compression.ZSTD), None) as draft:
+        draft.add(Page(records=records, cursor=Cursor(strategy="one", passed=100)))
+        jobs.finish(attempt, draft.publish().result(Cost()))
+    return b"".join(msgspec.json.encode(record) + b"\n" for record in records)
+
+
+def test_a_result_goes_where_it_is_wanted(shell: CommandLine, large: bytes) -> None:
+    """The records go to standard output or to a file, uncompressed and byte for byte."""
+    for options in ((), ("--to", "-")):
+        assert shell.run("result", "large", *options).out.encode() == large
+    told = shell.run("result", "large", "--to", "all.ndjson")
+    assert (told.status, told.out) == (0, "")
+    assert "100 A in 1 page" in told.err
+    assert (shell.directory / "all.ndjson").read_bytes() == large
+
+
+def test_a_result_that_is_not_what_was_written_is_no_file(shell: CommandLine, large: bytes) -> None:
+    """Where a part is not what the worker wrote the command says which, ends with status 1, and leaves no file."""
+    (part,) = (shell.directory.parent / "var" / "blobs" / "jobs").rglob("records-00001.ndjson.zst")
+    part.write_bytes(part.read_bytes()[:-1])
+    told = shell.run("result", "large", "--to", "all.ndjson")
+    assert told.status == 1
+    assert told.err.startswith("error: file://")
+    assert "records-00001.ndjson.zst" in told.err
+    assert "Traceback" not in told.err
+    assert sorted(path.name for path in shell.directory.iterdir()) == []
+    assert shell.run("result", "large").status == 1

@@ -19,9 +19,10 @@ from worker.errors import (
     JobInvalid,
     StoreUnavailable,
 )
-from worker.job import Lane, Spent
+from worker.job import Lane
 from worker.jobstate import Attempt, Bell, Dropped, Ended, State, Superseded
 from worker.jobstore import GRACE_SECONDS, LEASE_SECONDS, MOST_CRASHES, JobStore
+from worker.page import Spent
 
 
 @pytest.fixture

@@ -18,8 +18,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tests.job_desk import JOB, REFUSED, RESULT, JobDesk
 from tests.store_process import start_store
 from worker.errors import FilterRefused, JobCancelled, StoreUnavailable
-from worker.job import Lane, Spent
+from worker.job import Lane
 from worker.jobstate import Attempt, Bell, Dropped, Ended, State, Superseded
+from worker.page import Spent
 
 LEASE, GRACE, CRASHES, TIME = 15, 15, 3, 86_400
 FINAL = {State.DONE, State.FAILED, State.CANCELLED, State.DEAD}

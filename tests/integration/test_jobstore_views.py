@@ -13,9 +13,10 @@ import redis
 from tests.job_desk import JOB, REFUSED, RESULT, JobDesk
 from tests.store_process import contents
 from worker.errors import FilterRefused, JobInvalid, StoreUnavailable, WorkerTooOld
-from worker.job import Job, Lane, NewerJob, Spent
+from worker.job import Job, Lane, NewerJob
 from worker.jobstate import Attempt, Ended, Present, State
 from worker.jobstore import GRACE_SECONDS, MOST_AT_ONCE, JobStore
+from worker.page import Spent
 
 KEYED = JOB.model_copy(update={"idempotency_key": "order-17"})
 OTHER = KEYED.model_copy(update={"entity": "Payment"})

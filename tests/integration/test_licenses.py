@@ -23,7 +23,8 @@ from worker.erp.gateway import Gateway
 from worker.erp.logins import Logins
 from worker.erp.signin import Grant
 from worker.errors import ConnectionPaused, DeadlineExceeded, LoginNeeded, TenantMismatch
-from worker.job import Lane, Query, Record
+from worker.job import Lane
+from worker.page import Query, Record
 from worker.settings import License, Settings
 
 ORDERS = Query(entity="SalesOrder", filter="CustomerID eq 'C000000003'", select=("OrderNbr",))

@@ -26,8 +26,9 @@ from worker.erp.gateway import Gateway
 from worker.erp.license import LimitsInForce
 from worker.erp.sessions import Outcome
 from worker.errors import ConnectionPaused
-from worker.job import Job, Lane, Query
+from worker.job import Job, Lane
 from worker.jobstore import JobStore
+from worker.page import Query
 from worker.settings import Connection, Settings
 
 KEY = Fernet.generate_key()

@@ -22,7 +22,8 @@ from worker.erp.overview import LicenseView, Overview
 from worker.erp.signin import Grant
 from worker.erp.slots import State
 from worker.errors import ConnectionPaused, LoginLimit, LoginNeeded, SignInRefused
-from worker.job import Lane, Query
+from worker.job import Lane
+from worker.page import Query
 from worker.settings import Settings
 
 CUSTOMER = Query(entity="Customer")

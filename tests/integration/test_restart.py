@@ -22,7 +22,7 @@ from worker.erp.gateway import Gateway
 from worker.erp.overview import LicenseView, Overview
 from worker.erp.sessions import Outcome
 from worker.errors import ConnectionPaused, ErpAway, ErpRestarting, SessionsBusy
-from worker.job import Query, Record
+from worker.page import Query, Record
 from worker.settings import Connection, License, Settings
 
 ORDERS = Query(entity="SalesOrder", filter="CustomerID eq 'C000000003'", select=("OrderNbr",))

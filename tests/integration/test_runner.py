@@ -27,9 +27,10 @@ from worker.errors import (
     WorkerError,
     WorkerTooOld,
 )
-from worker.job import FORM, Cursor, Lane, NewerJob, Page
+from worker.job import FORM, Lane, NewerJob
 from worker.jobstate import Dropped, State
 from worker.jobstore import GRACE_SECONDS, LEASE_SECONDS
+from worker.page import Cursor, Page
 from worker.runner import Continued, Done, Failed, HandedBack, Outcome, Parked
 
 
@@ -59,8 +60,8 @@ def test_a_job_that_is_done_has_its_result(bench: RunnerBench) -> None:
 
 
 def test_those_who_watch_see_progress(bench: RunnerBench) -> None:
-    """A job shows that it was started, and its first page; and in the store, at its end, all of them."""
-    bench.run("page", "page")
+    """A bulk job shows that it was started, and its first page; and in the store, at its end, all of them."""
+    bench.run("page", "page", lane="bulk")
     assert bench.message.shown[:2] == ["started", (1, 1)]
     assert (bench.state().pages, bench.state().records) == (2, 2)
 
@@ -254,7 +255,7 @@ def test_an_attempt_that_was_overtaken_says_nothing(bench: RunnerBench, then: ob
 
 def test_the_end_of_one_that_was_overtaken_takes_nothing_away(bench: RunnerBench) -> None:
     """When a worker that was given up for dead fails, what its successor has staged stays."""
-    theirs = bench.blobs / "staging" / "j" / "records-00001.ndjson.successor"
+    theirs = bench.blobs / "jobs" / "j" / "successor" / "records-00001.ndjson.00001.tail"
 
     def overtake() -> None:
         bench.later(LEASE_SECONDS + 1)

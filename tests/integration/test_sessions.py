@@ -30,7 +30,8 @@ from worker.errors import (
     StoreUnavailable,
     UserLoginLimit,
 )
-from worker.job import Lane, Query, Record
+from worker.job import Lane
+from worker.page import Query, Record
 
 ORDERS = Query(entity="SalesOrder", filter="CustomerID eq 'C000000003'", select=("OrderNbr",))
 

@@ -18,7 +18,7 @@ from worker.erp.license import LimitsInForce, sessions_script
 from worker.erp.store import Script
 from worker.erp.wire import Request, Wires
 from worker.errors import DeadlineExceeded, SignInRefused, Stopping, StoreUnavailable, WorkerError
-from worker.job import Query, Record
+from worker.page import Query, Record
 from worker.settings import License
 
 ORDERS = Query(entity="SalesOrder", filter="CustomerID eq 'C000000003'", select=("OrderNbr",))

@@ -11,9 +11,10 @@ import redis
 from tests.job_desk import JOB, REFUSED, JobDesk
 from worker.doorbell import Doorbell
 from worker.errors import ErpAway, LoginLimit, StoreUnavailable, WorkerError, WorkerTooOld
-from worker.job import Lane, Spent
+from worker.job import Lane
 from worker.jobstate import Bell, State
 from worker.jobstore import GRACE_SECONDS, LEASE_SECONDS
+from worker.page import Spent
 from worker.sweeper import Sweeper, is_wanted
 
 

@@ -216,6 +216,13 @@ def test_success_is_no_error() -> None:
         (_answer(200, b'[{"a": NaN}]'), AnswerMalformed),
         (_answer(200, b"[" * 100_000), AnswerMalformed),
         (_answer(200, b'[{"a": "\xff"}]'), AnswerMalformed),
+        (_answer(200, b'[{"a": "\\ud800"}]'), AnswerMalformed),
+        (_answer(200, b'[{"a": 1, "b": 2, "a": 1}]'), AnswerMalformed),
+        (_answer(200, b'[{"a": {"value": 1, "value": 2}}]'), AnswerMalformed),
+        (_answer(200, b'[{"a": -Infinity}]'), AnswerMalformed),
+        (_answer(200, b'[{"a": 1e}]'), AnswerMalformed),
+        (_answer(200, b"[" + b'{"a":' * 200 + b"1" + b"}" * 200 + b"]"), AnswerMalformed),
+        (_answer(200, b"[" + b"1" * 10_000_000 + b"]"), AnswerMalformed),
     ],
 )
 def test_not_a_list(answer: Answer, kind: type[WorkerError]) -> None:

@@ -6,7 +6,18 @@ import re
 
 import pytest
 
-from plugins.catalogue import ADDED, ENTITIES, RETIRED, key_fields
+from deploy.sandbox.builds import BUILDS, Build
+from deploy.sandbox.schema import load_schema
+from plugins.catalogue import (
+    ADDED,
+    ENTITIES,
+    LAST_MODIFIED,
+    RETIRED,
+    STAMPLESS,
+    combos,
+    key_fields,
+    stamp,
+)
 from worker.errors import EntityUnknown
 from worker.handler import Endpoint
 
@@ -56,3 +67,46 @@ def test_the_catalogue_counts_what_the_metadata_has() -> None:
     assert len(ENTITIES.keys() - ADDED) == 105
     assert len(ENTITIES.keys() - RETIRED) == 119
     assert ENTITIES.keys() >= RETIRED | ADDED
+
+
+@pytest.mark.parametrize("build", BUILDS.values(), ids=BUILDS)
+def test_combos_and_stamps_are_what_the_endpoint_has(build: Build) -> None:
+    """As the sandbox defines its entities: a key with codes behind it is a combo, and a stamp is a field of its own."""
+    endpoint = Endpoint(build.endpoint, build.version)
+    for name, entity in load_schema(build).items():
+        coded = tuple(key for key in entity.form.keys if entity.fields[key].codes)
+        assert combos(name, endpoint) == coded, name
+        found = stamp(name, endpoint)
+        own = {"LastModified", "LastModifiedDateTime"} & entity.fields.keys()
+        assert found is None or {found} == own, name
+
+
+@pytest.mark.parametrize(
+    ("entity", "endpoint", "version", "found"),
+    [
+        ("SalesOrder", "Default", "20.200.001", "LastModified"),
+        ("Customer", "Default", "24.200.001", "LastModifiedDateTime"),
+        ("Warehouse", "Default", "20.200.001", None),
+        ("SalesInvoice", "Default", "20.200.001", None),
+        ("Anything", "Default", "25.200.001", None),
+        ("SalesOrder", "MyEndpoint", "20.200.001", None),
+    ],
+)
+def test_the_stamp_of_an_entity(entity: str, endpoint: str, version: str, found: str | None) -> None:
+    """A stamp is named where it is known for sure, as a filter over any other field would fail."""
+    assert stamp(entity, Endpoint(endpoint, version)) == found
+
+
+@pytest.mark.parametrize(
+    ("entity", "found"),
+    [("Payment", ("Type",)), ("SalesOrder", ()), ("ProjectTransaction", ("Module",)), ("Activity", ())],
+)
+def test_the_combos_among_the_keys(entity: str, found: tuple[str, ...]) -> None:
+    """What is shown by a label is told, as nobody knows by which text the ERP orders it."""
+    assert combos(entity, Endpoint("Default", "24.200.001")) == found
+
+
+def test_what_is_said_of_some_entities_is_said_of_entities_that_there_are() -> None:
+    """No name in the catalogue's lists is a slip."""
+    assert ENTITIES.keys() >= STAMPLESS | LAST_MODIFIED
+    assert not STAMPLESS & LAST_MODIFIED

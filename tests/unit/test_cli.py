@@ -119,7 +119,7 @@ def test_a_bad_job_is_refused_in_one_line(arguments: list[str], line: str) -> No
         (["submit", "--json", "-"], "[1]", "a job is a JSON object"),
         (["submit", "--json", "-"], "[" * 100_000, "not JSON"),
         (["submit", "A", "--lane", "fast"], "", "'fast' is not one of"),
-        (["submit", "A", "--output", "x"], "", "--output needs --wait"),
+        (["submit", "A", "--output", "x"], "", "--to needs --wait"),
         (["result"], "", "Missing argument 'ID'"),
         (["status", "--watch"], "", "--watch is for a terminal"),
         (["status", "--watch", "--json"], "", "--watch is for a terminal"),

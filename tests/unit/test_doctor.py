@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 
 from tests.unit.test_fleet import LICENSE, slot
-from worker.doctor import Findings, require_a_prospect, require_lasting, require_private, require_writable
+from worker.doctor import Findings, require_a_prospect, require_lasting, require_private
 from worker.erp.slots import State
-from worker.errors import BlobsUnavailable, ErpUnreachable, Misconfigured, SessionsBusy, StoreUnavailable
+from worker.errors import ErpUnreachable, Misconfigured, SessionsBusy, StoreUnavailable
 from worker.settings import License
 
 
@@ -34,14 +34,6 @@ def test_a_directory_is_private_at_700(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match="chmod 700"):
         require_private(tmp_path)
     require_private(tmp_path / "none")
-
-
-def test_blobs_need_a_directory_that_can_be_made(tmp_path: Path) -> None:
-    """A place for blobs may be missing, but not lie below a file."""
-    require_writable(tmp_path / "a" / "b")
-    (tmp_path / "file").touch()
-    with pytest.raises(BlobsUnavailable, match="set ACUWORKER_BLOBS"):
-        require_writable(tmp_path / "file" / "blobs")
 
 
 @pytest.mark.parametrize(

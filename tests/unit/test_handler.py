@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from worker.erp.client import Erp
 from worker.errors import KeysInvalid
 from worker.handler import Endpoint, Handler
-from worker.job import Cursor, Job, Page, Query
+from worker.job import FileChoice, Job, OnOptimizationError
+from worker.page import Cursor, Page, Query
 
 ENDPOINT = Endpoint("Default", "20.200.001")
-ERP = cast(Erp, SimpleNamespace(download=print))
+ERP = cast(Erp, SimpleNamespace(download=print, seats=1))
 NAMES = st.sampled_from(["Details", "MainContact", "Address", "Status", "files"])
 PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
 
@@ -65,23 +66,26 @@ def query_of(body: dict[str, Any], handler: Handler | None = None) -> Query:
         ({"attachments": True, "select": ["Number"]}, ("Number", "files"), ("files",)),
         ({"attachments": True, "select": ["files"]}, ("files",), ("files",)),
         ({"attachments": True, "expand": ["files"]}, (), ("files",)),
+        ({"attachments": {"details": ["Details"]}}, (), ("Details", "files", "Details/files")),
+        ({"attachments": {"include": ["*"]}, "expand": []}, (), ("files",)),
     ],
 )
 def test_select_and_expand_of_a_job(
     body: dict[str, Any], select: tuple[str, ...], expand: tuple[str, ...]
 ) -> None:
-    """A job's fields bring the details that they lie in, and what is expanded is never left out by the ERP."""
+    """A job's fields bring the details that they lie in; neither what is expanded nor the keys are ever left out."""
     query = query_of(body)
-    assert (query.select, query.expand) == (select, expand)
+    with_keys = tuple(dict.fromkeys((*Orders.keys, *select))) if select else ()
+    assert (query.select, query.expand) == (with_keys, expand)
 
 
 def test_a_handlers_own_fields_stand_for_a_job_that_names_none() -> None:
     """A plugin may narrow the fields; a job that asks for all of them, or for others, gets those."""
     own = query_of({}, Narrow())
-    assert own.select == ("Number", "MainContact/Email", "Details")
+    assert own.select == ("Type", "Number", "MainContact/Email", "Details")
     assert own.expand == ("MainContact", "Details")
     assert query_of({"select": []}, Narrow()).select == ()
-    assert query_of({"select": ["Type"]}, Narrow()).select == ("Type",)
+    assert query_of({"select": ["Total"]}, Narrow()).select == ("Type", "Number", "Total")
 
 
 @given(
@@ -115,6 +119,7 @@ def test_the_rest_of_a_job_goes_on_as_it_is() -> None:
             "custom": ["A.B"],
             "page_size": 7,
             "limit": 9,
+            "on_optimization_error": "drop",
         }
     )
     query = Orders().query(job, "Number eq '1'", ENDPOINT)
@@ -126,7 +131,9 @@ def test_the_rest_of_a_job_goes_on_as_it_is() -> None:
         custom=("A.B",),
         page_size=7,
         limit=9,
+        on_optimization_error=OnOptimizationError.DROP,
     )
+    assert query_of({"consistency": "fresh"}).fresh
     assert query_of({"keys": ["SO", "1"]}).keys == ("SO", "1")
 
 
@@ -150,5 +157,5 @@ def test_keys_are_taken_as_they_are_where_the_key_fields_are_unknown() -> None:
 @pytest.mark.parametrize("wanted", [True, False])
 def test_every_handler_gives_attachments_to_a_job_that_wants_them(wanted: bool) -> None:
     """A plugin need not think of attachments: its pages carry them if, and only if, the job wants them."""
-    (page,) = Orders().retrieve(ERP, Query(entity="Orders", attachments=wanted))
+    (page,) = Orders().retrieve(ERP, Query(entity="Orders", files=FileChoice() if wanted else None))
     assert len(page.attachments) == wanted

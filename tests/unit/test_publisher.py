@@ -16,11 +16,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.blobs import BlobStore
+from worker.blobs.directory import Directory
 from worker.errors import AnswerCut, BlobsUnavailable, Stopping
-from worker.job import Attachment, Cursor, Job, Page, Record, Sink, Values
-from worker.publisher import INLINE_BYTES, PART_BYTES, Published, Publisher, plain
-from worker.result import Blob, Cost, File, Manifest
+from worker.job import Compression, Job, Values
+from worker.page import Attachment, Cursor, Page, Record, Sink
+from worker.parts import PART_BYTES
+from worker.publisher import INLINE_BYTES, Publisher, plain
+from worker.result import Blob, Cost, File, Manifest, Published
+from worker.series import ENCODER
 
 FIELDS = st.text(st.sampled_from("ABCdef"), min_size=1, max_size=6).map(lambda name: "F" + name)
 SCALARS = (
@@ -58,10 +61,14 @@ def _members(depth: int) -> st.SearchStrategy[tuple[object, object]]:
     )
 
 
-def published(root: Path, pages: Iterable[Page], values: Values = Values.WIRE) -> Published:
+WIRE = Job(entity="SalesOrder", values=Values.WIRE)
+PLAIN = Job(entity="SalesOrder")
+
+
+def published(root: Path, pages: Iterable[Page], job: Job = WIRE) -> Published:
     """What a publisher makes of these pages."""
-    publisher = Publisher(BlobStore(root))
-    with publisher.draft("job-1", values, None) as draft:
+    publisher = Publisher(Directory(root))
+    with publisher.draft("job-1", job, None) as draft:
         for page in pages:
             draft.add(page)
         result = draft.publish()
@@ -75,7 +82,7 @@ def page_of(*records: Record, attachments: tuple[Attachment, ...] = (), notes: t
     return Page(records=records, cursor=cursor, attachments=attachments, notes=notes)
 
 
-def attachment(content: bytes, name: str = "Stock Items (A)\\a.jpg") -> Attachment:
+def attachment(content: bytes, name: str = "Stock Items (A)\\a.jpg", file_id: str = "") -> Attachment:
     """A file with this content."""
 
     def save(sink: Sink) -> None:
@@ -83,7 +90,8 @@ def attachment(content: bytes, name: str = "Stock Items (A)\\a.jpg") -> Attachme
         sink.restart()
         sink.write(content)
 
-    return Attachment(record_id="r1", file_id="f1", name=name, save=save)
+    told = file_id or hashlib.sha256(content + name.encode()).hexdigest()
+    return Attachment(record_id="r1", file_id=told, name=name, save=save)
 
 
 def bytes_of(blob: Blob) -> bytes:
@@ -152,7 +160,7 @@ def test_numbers_are_exact_to_the_digit(tmp_path_factory: pytest.TempPathFactory
     decoder = msgspec.json.Decoder(float_hook=Decimal)
     page = page_of(*(decoder.decode(text) for text in texts))
     root = tmp_path_factory.mktemp("blobs", numbered=True)
-    result = published(root, [page], Values.PLAIN)
+    result = published(root, [page], PLAIN)
     assert result.records is not None
     lines = result.records.split("\n")
     assert lines.pop() == ""
@@ -165,9 +173,7 @@ def test_numbers_are_exact_to_the_digit(tmp_path_factory: pytest.TempPathFactory
 def test_decimals_keep_their_scale(tmp_path: Path) -> None:
     """The ERP's 2200.0000 is 2200.0000 in the result too, not 2200.0 and not a string."""
     record = {"id": "1", "OrderTotal": {"value": Decimal("2200.0000")}}
-    assert (
-        published(tmp_path, [page_of(record)], Values.PLAIN).records == '{"id":"1","OrderTotal":2200.0000}\n'
-    )
+    assert published(tmp_path, [page_of(record)], PLAIN).records == '{"id":"1","OrderTotal":2200.0000}\n'
 
 
 def filling(size: int) -> Record:
@@ -241,7 +247,7 @@ def test_attached_files_are_blobs_with_a_name(tmp_path: Path) -> None:
     assert result.files is not None
     assert [file.name for file in result.files] == ["a.jpg", "b.jpg", "c.jpg"]
     assert [bytes_of(file) for file in result.files] == [b"one", b"two", b"one"]
-    assert {(file.record_id, file.file_id) for file in result.files} == {("r1", "f1")}
+    assert {file.record_id for file in result.files} == {"r1"}
     assert files_in(tmp_path) == sorted(hashlib.sha256(text).hexdigest() for text in (b"one", b"two"))
     assert result.file_count == 3
 
@@ -256,8 +262,8 @@ def test_an_attempt_that_fails_shows_nothing(tmp_path: Path, error: Exception) -
 
     with pytest.raises(type(error)):
         published(tmp_path, failing())
-    assert {path.name for path in tmp_path.iterdir()} == {"staging"}
-    Publisher(BlobStore(tmp_path)).discard("job-1")
+    assert "manifest.json" not in files_in(tmp_path)
+    Publisher(Directory(tmp_path)).discard("job-1")
     assert files_in(tmp_path) == []
 
 
@@ -271,7 +277,7 @@ def test_a_download_that_fails_is_not_kept(tmp_path: Path) -> None:
     broken = Attachment(record_id="r1", file_id="f1", name="a", save=cut)
     with pytest.raises(AnswerCut):
         published(tmp_path, [page_of({"id": "r1"}, attachments=(broken,))])
-    assert {path.name for path in tmp_path.iterdir()} == {"staging"}
+    assert files_in(tmp_path) == []
 
 
 def test_a_small_result_needs_no_blob_directory(tmp_path: Path) -> None:
@@ -309,12 +315,12 @@ def page_lists(draw: st.DrawFn) -> list[Page]:
 def test_a_draft_goes_on_from_any_checkpoint(pages: list[Page], cuts: set[int], torn: bool) -> None:
     """However often and wherever a job is interrupted, its result is that of a job that never was, byte for byte."""
     with TemporaryDirectory() as whole, TemporaryDirectory() as cut, pytest.MonkeyPatch.context() as patched:
-        patched.setattr("worker.publisher.PART_BYTES", 2 * INLINE_BYTES)
+        patched.setattr("worker.series.PART_BYTES", 2 * INLINE_BYTES)
         expected = published(Path(whole), pages)
-        publisher = Publisher(BlobStore(Path(cut)))
+        publisher = Publisher(Directory(Path(cut)))
         kept, done = None, 0
         while True:
-            with publisher.draft("job-1", Values.WIRE, kept) as draft:
+            with publisher.draft("job-1", WIRE, kept) as draft:
                 assert (draft.after and draft.after.passed, draft.pages) == _after(pages[:done])
                 for page in pages[done:]:
                     draft.add(page)
@@ -347,13 +353,13 @@ def told(result: Published, root: Path) -> list[object]:
 
 def test_a_draft_survives_its_own_publishing(tmp_path: Path) -> None:
     """A job whose worker ended after the manifest was shown, and before anybody was told, ends with that manifest."""
-    publisher = Publisher(BlobStore(tmp_path))
+    publisher = Publisher(Directory(tmp_path))
     page = page_of(*(filling(4096) for _ in range(30)))
-    with publisher.draft("job-1", Values.WIRE, None) as draft:
+    with publisher.draft("job-1", WIRE, None) as draft:
         draft.add(page)
         kept = draft.checkpoint(page.cursor).text()
         first = draft.publish()
-    with publisher.draft("job-1", Values.WIRE, kept) as draft:
+    with publisher.draft("job-1", WIRE, kept) as draft:
         assert draft.publish() == first
     publisher.discard("job-1")
     assert [part.records for part in manifest_of(first).records] == [30]
@@ -365,21 +371,41 @@ def test_a_draft_whose_stage_is_lost_begins_anew(
 ) -> None:
     """Where what was kept is not there or cannot be read, the job begins at its beginning, and is whole."""
     if lost == "a sealed part":
-        monkeypatch.setattr("worker.publisher.PART_BYTES", INLINE_BYTES)
-    publisher = Publisher(BlobStore(tmp_path))
+        monkeypatch.setattr("worker.series.PART_BYTES", INLINE_BYTES)
+    publisher = Publisher(Directory(tmp_path))
     page = page_of(*(filling(4096) for _ in range(30)))
-    with publisher.draft("job-1", Values.WIRE, None) as draft:
+    with publisher.draft("job-1", WIRE, None) as draft:
         draft.add(page)
         kept = draft.checkpoint(page.cursor).text()
     if lost == "the meaning":
         kept = '{"cursor":7}'
     else:
-        (part,) = (tmp_path / "staging" / "job-1").glob("records-00001*")
+        (part,) = (tmp_path / "jobs" / "job-1").rglob("records-00001*")
         part.unlink()
-    with publisher.draft("job-1", Values.WIRE, kept) as draft:
+    with publisher.draft("job-1", WIRE, kept) as draft:
         assert (draft.after, draft.pages, draft.records) == (None, 0, 0)
         draft.add(page)
         assert draft.publish().count == 30
+
+
+@pytest.mark.parametrize("compression", Compression)
+def test_a_checkpoint_stays_small(tmp_path: Path, compression: Compression) -> None:
+    """However many pages there were, what another attempt needs is told in little, and it goes on with all of it."""
+    publisher = Publisher(Directory(tmp_path))
+    job = Job(entity="SalesOrder", compression=compression)
+    kept, lines = None, [filling(4096) for _ in range(17)]
+    for slice_ in range(4):
+        with publisher.draft("job-1", job, kept) as draft:
+            assert draft.records == slice_ * 40 * 17
+            for _ in range(40):
+                page = page_of(*lines)
+                draft.add(page)
+                kept = draft.checkpoint(page.cursor).text()
+                assert len(kept) < 25_000
+    with publisher.draft("job-1", job, kept) as draft:
+        result = draft.publish()
+    assert result.count == 160 * 17
+    assert result.sha256 == hashlib.sha256(ENCODER.encode_lines(lines) * 160).hexdigest()
 
 
 def test_notes_come_once_and_not_without_end(tmp_path: Path) -> None:
@@ -392,7 +418,7 @@ def test_notes_come_once_and_not_without_end(tmp_path: Path) -> None:
 def test_what_is_published_becomes_the_jobs_result(tmp_path: Path) -> None:
     """The result names its job and entity, with the counts, the strategy and the cost."""
     job = Job.parse({"entity": "StockItem", "connection": "main"})
-    result = published(tmp_path, [page_of({"id": "1"})]).result("job-1", job, Cost(requests=3))
+    result = published(tmp_path, [page_of({"id": "1"})], job).result(Cost(requests=3))
     assert (result.job_id, result.entity, result.connection) == ("job-1", "StockItem", "main")
     assert (result.count, result.strategy, result.cost.requests) == (1, "one", 3)
     assert result.records == '{"id":"1"}\n'

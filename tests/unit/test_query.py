@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.erp.query import MAX_NESTING, bind, both, equal
+from worker.erp.keys import both, equal
+from worker.erp.query import MAX_NESTING, bind
 from worker.errors import FilterInvalid, JobRefused, ParameterInvalid
 from worker.params import Param
 

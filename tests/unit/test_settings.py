@@ -211,3 +211,38 @@ def test_a_store_on_a_socket_is_also_celerys(file: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("ACUWORKER_STORE_URL", "unix:///run/valkey.sock")
     settings = Settings.load()
     assert (settings.store, settings.broker) == ("unix:///run/valkey.sock", "redis+socket:///run/valkey.sock")
+
+
+@pytest.mark.parametrize(
+    "value", ["s3://bucket", "s3://bucket/a/prefix", "az://container/prefix", "gs://bucket"]
+)
+def test_blobs_may_go_to_an_object_store(file: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """ACUWORKER_BLOBS may be an object store's address."""
+    monkeypatch.setenv("ACUWORKER_BLOBS", value)
+    assert Settings.load().blob_place == value
+
+
+@pytest.mark.parametrize(
+    ("value", "wrong"),
+    [
+        ("ftp://host/x", "must be a directory, or one of s3://"),
+        ("s3://", "must be a directory, or one of s3://"),
+        ("s3://key:canary-secret@bucket/x", "must not hold credentials"),
+        ("az://container/x?sig=canary-secret", "must not hold credentials"),
+    ],
+)
+def test_an_address_for_blobs_holds_no_secret(
+    file: Path, monkeypatch: pytest.MonkeyPatch, value: str, wrong: str
+) -> None:
+    """Another kind of address is refused, and so is one with credentials, which results would carry about."""
+    monkeypatch.setenv("ACUWORKER_BLOBS", value)
+    with pytest.raises(Misconfigured, match=wrong) as caught:
+        Settings.load()
+    assert "canary-secret" not in str(caught.value)
+
+
+def test_blobs_are_under_var_where_nothing_is_said(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory is taken as it is; without one, blobs go under the other things that are kept."""
+    assert Settings.load().blob_place == str(file.parent / "blobs")
+    monkeypatch.setenv("ACUWORKER_BLOBS", "/srv/blobs")
+    assert Settings.load().blob_place == "/srv/blobs"

@@ -1,308 +1,389 @@
-"""Strategies turn a query into requests and pages; a shelf of records stands in for the ERP."""
+"""Strategies turn a query into requests and pages; the sandbox's data, in this process, answers them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
 
+import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deploy.sandbox.instance import Instance, Variants
+from tests.erp_desk import THEN, Desk, instance_of, names, orders, query_of
+from worker.ahead import READY
 from worker.erp.client import Erp
-from worker.errors import AnswerMalformed, ErpFault, NotOptimizable, RecordNotFound
-from worker.job import Cursor, Page, Query, Record, Sink
-from worker.strategies import attachments, batches, by_key, one, or_by_key
+from worker.errors import ErpFault, NotOptimizable
+from worker.job import Consistency, OnOptimizationError
+from worker.listing import LONG_PAGES
+from worker.page import Cursor, Page, Query
+from worker.strategies import BATCH, KEY_BATCH, batches, by_key, one, repaired, unless_optimized
 
-QUERY = Query(entity="Order", key_fields=("Type", "Number"), select=("Number", "Total"), expand=("Lines",))
-AFTER_ONE = Cursor(strategy="one", passed=1)
+Way = Callable[[Erp, Query], Iterator[Page]]
 
-
-@dataclass
-class Shelf:
-    """Answers as the ERP does: a list in its own order, a record by key or id; and remembers what was asked."""
-
-    rows: list[Record]
-    gone: set[str] = field(default_factory=set)
-    optimizes: bool = True
-    lists: list[tuple[Query, int | None, int]] = field(default_factory=list)
-    read: list[str] = field(default_factory=list)
-
-    def list(self, query: Query, *, top: int | None = None, skip: int = 0) -> Sequence[Record]:
-        """The rows from ``skip`` on."""
-        self.lists.append((query, top, skip))
-        if not self.optimizes and query.expand:
-            raise NotOptimizable("Lines.Item: View Lines has BQL delegate")
-        return self.rows[skip:][:top]
-
-    def get(self, query: Query, keys: Sequence[str]) -> Record:
-        """The record with these keys."""
-        return self._read("/".join(keys), [row for row in self.rows if _keys(row) == list(keys)])
-
-    def get_by_id(self, query: Query, record_id: str) -> Record:
-        """The record with this id."""
-        return self._read(record_id, [row for row in self.rows if row["id"] == record_id])
-
-    def download(self, href: str, sink: Sink) -> None:
-        """The address itself is the content."""
-        sink.write(href.encode())
-
-    def _read(self, name: str, found: Sequence[Record]) -> Record:
-        self.read.append(name)
-        if name in self.gone:
-            raise RecordNotFound("no record has these keys", "keys")
-        return {**found[0], "read": name}
+ORDERS = query_of("SalesOrder")
+PAYMENTS = query_of(
+    "Payment",
+    select=("Type", "ReferenceNbr", "Status", "ApplicationHistory/DisplayRefNbr"),
+    expand=("ApplicationHistory",),
+)
+CAUSE = "ApplicationHistory.DisplayRefNbr: View Adjustments_History has BQL delegate"
 
 
-@dataclass
-class Written:
-    """A sink that shows what was written to it."""
-
-    told: bytes = b""
-
-    def write(self, chunk: bytes) -> None:
-        """Add some bytes."""
-        self.told += chunk
-
-    def restart(self) -> None:
-        """Forget them."""
-        self.told = b""
+def payments(count: int) -> list[dict[str, object]]:
+    """So many payments, numbered from 1."""
+    return [{"Type": "Payment", "ReferenceNbr": f"{n:06}", "Status": "Open"} for n in range(1, count + 1)]
 
 
-def _keys(row: Record) -> list[str]:
-    return [str(row[name].get("value")) for name in ("Type", "Number")]
-
-
-def shelf_of(count: int, **changes: Any) -> Shelf:
-    """A shelf with so many orders."""
-    return Shelf([order(number) for number in range(count)], **changes)
-
-
-def order(number: int) -> Record:
-    """An order as the ERP writes it; its number is one."""
-    return {"id": f"id-{number}", "Type": {"value": "SO"}, "Number": {"value": number}}
-
-
-def erp(shelf: Shelf) -> Erp:
-    """The shelf, as what a strategy is given."""
-    return cast(Erp, shelf)
+def desk_with(count: int, seats: int = 1) -> Desk:
+    """A desk with so many orders."""
+    return Desk(instance_of("SalesOrder", orders(count)), seats)
 
 
 def numbers(pages: Sequence[Page]) -> list[int]:
-    """The numbers of all records, in order."""
-    return [record["Number"]["value"] for page in pages for record in page.records]
+    """The numbers of all records, in the order in which they came."""
+    return [int(name) for page in pages for name in names(page.records)]
+
+
+def pages_of(desk: Desk, query: Query, way: Way = batches) -> list[Page]:
+    """All pages of a query, by a handler's way."""
+    return list(unless_optimized(desk.erp, query, partial(way, desk.erp)))
 
 
 def test_one_asks_once_for_a_list() -> None:
     """The whole list is one request and one page, up to the job's limit."""
-    shelf = shelf_of(9)
-    (page,) = one(erp(shelf), Query(entity="Order", limit=4))
-    assert (numbers([page]), page.cursor) == ([0, 1, 2, 3], Cursor(strategy="one", passed=4, over=True))
-    assert [(top, skip) for _, top, skip in shelf.lists] == [(4, 0)]
+    desk = desk_with(9)
+    (page,) = one(desk.erp, replace(ORDERS, limit=4))
+    assert (numbers([page]), page.cursor) == ([1, 2, 3, 4], Cursor(strategy="one", passed=4, over=True))
+    assert [(each.top, each.skip) for each in desk.lists] == [(4, 0)]
 
 
 def test_one_reads_the_record_that_keys_name() -> None:
     """With keys there is no list at all."""
-    shelf = shelf_of(9)
-    (page,) = one(erp(shelf), Query(entity="Order", keys=("SO", "7")))
-    assert (numbers([page]), shelf.read, shelf.lists) == ([7], ["SO/7"], [])
+    desk = desk_with(9)
+    (page,) = one(desk.erp, replace(ORDERS, keys=("SO", "000007")))
+    assert (numbers([page]), desk.read, desk.lists) == ([7], ["SO/000007"], [])
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     count=st.integers(0, 40),
     size=st.integers(1, 12),
     limit=st.none() | st.integers(1, 45),
+    seats=st.integers(1, 5),
     way=st.sampled_from([batches, by_key]),
+    known=st.booleans(),
 )
-def test_a_list_in_batches_is_the_whole_list(count: int, size: int, limit: int | None, way: Any) -> None:
-    """Whatever the sizes, every record comes once and in order, the limit holds, and no request is wasted."""
-    shelf = shelf_of(count)
-    pages = list(
-        way(erp(shelf), Query(entity="Order", key_fields=("Type", "Number"), page_size=size, limit=limit))
-    )
+def test_a_list_is_the_whole_list(
+    count: int, size: int, limit: int | None, seats: int, way: Way, known: bool
+) -> None:
+    """Whatever the sizes and however many sessions, every record comes once and in order, and the limit is exact."""
+    query = replace(ORDERS, page_size=size, limit=limit, key_fields=ORDERS.key_fields if known else ())
+    pages = list(way(desk_with(count, seats).erp, query))
     wanted = count if limit is None else min(count, limit)
-    assert numbers(pages) == list(range(wanted))
+    assert numbers(pages) == list(range(1, wanted + 1))
     assert [page.cursor.passed for page in pages] == [min(end, wanted) for end in _ends(wanted, size)]
-    assert all(top is not None and top <= size for _, top, _ in shelf.lists)
-    asks_for_the_end = wanted % size == 0 and limit != wanted and wanted > 0
-    assert len(shelf.lists) == len(pages) + asks_for_the_end
 
 
 def _ends(wanted: int, size: int) -> list[int]:
     return list(range(size, wanted + size, size)) or [0]
 
 
+@settings(max_examples=40, deadline=None)
+@given(count=st.integers(0, 40), size=st.integers(1, 12))
+def test_one_session_wastes_a_request_at_most(count: int, size: int) -> None:
+    """So many pages cost one request more, which sees the end, and a long list a few; an empty list costs one."""
+    desk = desk_with(count)
+    pages = list(batches(desk.erp, replace(ORDERS, page_size=size)))
+    in_vain = 2 + READY if count >= LONG_PAGES * size else 1
+    assert len(pages) <= len(desk.asked) <= (len(pages) + in_vain if count else 1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    count=st.integers(0, 30),
+    size=st.integers(1, 8),
+    limit=st.integers(1, 35),
+    way=st.sampled_from([batches, by_key]),
+)
+def test_nothing_is_asked_for_beyond_the_limit(count: int, size: int, limit: int, way: Way) -> None:
+    """No request with five sessions goes for a row that the job does not want, and the last page asks for no end."""
+    desk = desk_with(count, seats=5)
+    list(way(desk.erp, replace(ORDERS, page_size=size, limit=limit)))
+    assert all(each.top is not None and each.skip + each.top <= limit + 1 for each in desk.lists)
+    if count >= limit:
+        assert len(desk.lists) == (-(-limit // size) if way is batches else 1)
+
+
 @pytest.mark.parametrize("way", [batches, by_key])
 def test_an_empty_list_is_one_empty_page(way: Any) -> None:
     """A list without records still says that it was read, and how."""
-    (page,) = way(erp(shelf_of(0)), QUERY)
+    (page,) = way(desk_with(0).erp, ORDERS)
     assert (list(page.records), page.cursor) == ([], Cursor(strategy=way.__name__, passed=0, over=True))
 
 
 def test_by_key_lists_keys_alone_and_reads_whole_records() -> None:
     """The list asks for nothing that could fail to optimize; each record is then read with all that is wanted."""
-    shelf = shelf_of(3)
-    (page,) = by_key(erp(shelf), QUERY)
-    assert shelf.read == ["SO/0", "SO/1", "SO/2"]
-    ((listed, _, _),) = shelf.lists
-    assert (listed.select, listed.expand, listed.custom) == (("Type", "Number"), (), ())
-    assert all("read" in record for record in page.records)
+    desk = Desk(instance_of("Payment", payments(3)))
+    (page,) = by_key(desk.erp, PAYMENTS)
+    assert desk.read == [f"Payment/00000{number}" for number in (1, 2, 3)]
+    assert {(each.query.select, each.query.expand) for each in desk.lists} == {(("Type", "ReferenceNbr"), ())}
+    assert all("ApplicationHistory" in record for record in page.records)
+
+
+def test_by_key_keeps_the_order_with_any_number_of_sessions() -> None:
+    """Records are read side by side and come one after the other, in pages that a watcher sees every few seconds."""
+    pages = list(by_key(desk_with(120, seats=5).erp, ORDERS))
+    assert numbers(pages) == list(range(1, 121))
+    assert [len(page.records) for page in pages] == [KEY_BATCH, KEY_BATCH, 20]
+
+
+def test_by_key_lists_no_more_than_the_next_page_of_keys() -> None:
+    """However many sessions read records, keys cost a request for five hundred and one that sees the end."""
+    desk = desk_with(2 * BATCH + 1, seats=5)
+    assert numbers(list(by_key(desk.erp, replace(ORDERS, page_size=5)))) == list(range(1, 2 * BATCH + 2))
+    assert (len(desk.lists), len(desk.read)) == (3 + 1, 2 * BATCH + 1)
 
 
 @pytest.mark.parametrize(
     ("select", "expand", "asked"),
     [
         ((), (), ()),
-        (("Lines/Item", "custom.Total", "Lines", "Total", "Date"), ("Lines",), ("Total",)),
-        (("Lines/Item",), ("Lines",), ()),
+        (
+            ("Details/InventoryID", "custom.Total", "Details", "OrderTotal", "Date"),
+            ("Details",),
+            ("OrderTotal",),
+        ),
+        (("Details/InventoryID",), ("Details",), ()),
     ],
 )
 def test_by_key_reads_by_id_where_key_fields_are_unknown(
     select: tuple[str, ...], expand: tuple[str, ...], asked: tuple[str, ...]
 ) -> None:
     """Without key fields, the list asks for one field of the job's own at most, and records go by their id."""
-    shelf = shelf_of(2)
-    list(by_key(erp(shelf), Query(entity="Order", select=select, expand=expand)))
-    assert shelf.read == ["id-0", "id-1"]
-    assert shelf.lists[0][0].select == asked
-
-
-@pytest.mark.parametrize("value", [{}, {"value": ""}])
-def test_by_key_reads_a_row_without_a_key_by_its_id(value: dict[str, str]) -> None:
-    """A row whose key is empty cannot be named by a URL, but its id names it."""
-    shelf = Shelf([order(0), {**order(1), "Number": value}])
-    list(by_key(erp(shelf), QUERY))
-    assert shelf.read == ["SO/0", "id-1"]
+    desk = desk_with(2)
+    pages = by_key(desk.erp, Query(entity="SalesOrder", select=select, expand=expand))
+    shown = next(pages).records
+    assert desk.read == [record["id"] for record in shown]
+    assert desk.lists[0].query.select == asked
 
 
 def test_by_key_notes_what_is_gone() -> None:
-    """A record that goes between the list and its reading is left out, and the result says which."""
-    shelf = shelf_of(3, gone={"SO/1"})
-    (page,) = by_key(erp(shelf), QUERY)
-    assert numbers([page]) == [0, 2]
-    assert page.cursor.passed == 3
-    assert page.notes == ("SO/1 was listed, and gone before it could be read",)
+    """A record that goes between the list and its reading is left out, and the page says which."""
+    instance = instance_of("SalesOrder", orders(3))
+
+    def take_away() -> None:
+        if desk.asked[-1].keys == ("SO", "000002"):
+            instance.delete("SalesOrder", instance.id_of("SalesOrder", ("SO", "000002")))
+
+    desk = Desk(instance, between=take_away)
+    (page,) = by_key(desk.erp, ORDERS)
+    assert (numbers([page]), page.cursor.passed, page.gone) == ([1, 3], 3, (("SO", "000002"),))
+    assert page.notes == ("SO/000002 was listed, and gone before it could be read",)
 
 
 def test_a_list_that_cannot_be_optimized_goes_on_by_key() -> None:
-    """The optimization error is an answer: every record comes all the same, with the ERP's words as a note."""
-    shelf = shelf_of(3, optimizes=False)
-    pages = list(or_by_key(erp(shelf), QUERY, batches(erp(shelf), QUERY)))
-    assert numbers(pages) == [0, 1, 2]
+    """The optimization error is an answer: every record comes all the same, and a note says what list would do."""
+    pages = pages_of(Desk(instance_of("Payment", payments(3))), PAYMENTS)
+    assert [names(page.records, "ReferenceNbr") for page in pages] == [["000001", "000002", "000003"]]
     assert {page.cursor.strategy for page in pages} == {"by_key"}
-    assert all("Lines.Item: View Lines has BQL delegate" in page.notes[0] for page in pages)
+    reason, proposal = pages[0].notes
+    assert CAUSE in reason
+    assert proposal == "without ApplicationHistory.DisplayRefNbr it can be listed"
+
+
+def test_a_list_may_drop_what_cannot_be_optimized() -> None:
+    """Where the job wants that, the list comes without the fields that fail, and a note names them."""
+    desk = Desk(instance_of("Payment", payments(3)))
+    query = replace(PAYMENTS, on_optimization_error=OnOptimizationError.DROP)
+    (page,) = pages_of(desk, query)
+    assert (page.cursor.strategy, desk.read) == ("batches", [])
+    assert all("Status" in record and "ApplicationHistory" not in record for record in page.records)
+    (note,) = page.notes
+    assert note == "the list could not be optimized, and goes without ApplicationHistory.DisplayRefNbr"
+
+
+@pytest.mark.parametrize("select", [PAYMENTS.select, ()])
+def test_a_job_may_fail_of_the_optimization_error(select: tuple[str, ...]) -> None:
+    """Where the job wants that it fails, with the ERP's words and the fields without which it would do."""
+    query = replace(PAYMENTS, select=select, on_optimization_error=OnOptimizationError.FAIL)
+    with pytest.raises(NotOptimizable, match=r"BQL delegate.*; without .* it can be listed") as caught:
+        pages_of(Desk(instance_of("Payment", payments(3))), query)
+    assert caught.value.field == "select"
+
+
+def test_what_names_no_field_cannot_be_dropped() -> None:
+    """An error that says nothing of fields ends such a job: nobody knows what to leave out."""
+
+    def failing(asked: Query) -> Iterator[Page]:
+        yield from map(not_at_all, [asked])
+
+    def not_at_all(_: Query) -> Page:
+        raise NotOptimizable("it cannot")
+
+    query = replace(ORDERS, on_optimization_error=OnOptimizationError.DROP)
+    with pytest.raises(NotOptimizable, match="it cannot; no field can be left out"):
+        list(unless_optimized(desk_with(1).erp, query, failing))
 
 
 def test_a_list_that_is_optimized_goes_on_as_it_is() -> None:
     """Where the list can be read, nothing is read by key."""
-    shelf = shelf_of(3)
-    (page,) = or_by_key(erp(shelf), QUERY, batches(erp(shelf), QUERY))
-    assert (page.cursor.strategy, page.notes, shelf.read) == ("batches", (), [])
+    desk = desk_with(3)
+    (page,) = pages_of(desk, ORDERS)
+    assert (page.cursor.strategy, page.notes, desk.read) == ("batches", (), [])
 
 
 def test_going_on_by_key_repeats_no_page() -> None:
     """If the error comes after some pages, the rest goes by key from where they ended."""
+    desk = desk_with(5)
 
-    def two_then_the_error(shelf: Shelf) -> Iterator[Page]:
-        yield Page(records=shelf.rows[:2], cursor=Cursor(strategy="batches", passed=2))
+    def one_then_the_error(query: Query) -> Iterator[Page]:
+        yield next(batches(desk.erp, query))
         raise NotOptimizable("Total")
 
-    shelf = shelf_of(5)
-    assert numbers(list(or_by_key(erp(shelf), QUERY, two_then_the_error(shelf)))) == [0, 1, 2, 3, 4]
-    assert shelf.read == ["SO/2", "SO/3", "SO/4"]
+    pages = list(unless_optimized(desk.erp, replace(ORDERS, page_size=2), one_then_the_error))
+    assert numbers(pages) == [1, 2, 3, 4, 5]
+    assert desk.read == ["SO/000003", "SO/000004", "SO/000005"]
 
 
 def test_another_error_is_not_taken_for_the_optimization_error() -> None:
     """Only the one answer that records by key can mend is mended so."""
 
-    def failing() -> Iterator[Page]:
+    def failing(_: Query) -> Iterator[Page]:
         yield Page(records=[], cursor=Cursor(strategy="batches", passed=0))
         raise ErpFault("the ERP failed")
 
-    shelf = shelf_of(5)
+    desk = desk_with(5)
     with pytest.raises(ErpFault):
-        list(or_by_key(erp(shelf), QUERY, failing()))
-    assert shelf.read == []
+        list(unless_optimized(desk.erp, ORDERS, failing))
+    assert desk.read == []
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     count=st.integers(0, 30),
     size=st.integers(1, 8),
     limit=st.none() | st.integers(1, 35),
-    optimizes=st.booleans(),
+    seats=st.integers(1, 4),
+    way=st.sampled_from([batches, by_key]),
+    known=st.booleans(),
     kept=st.integers(0, 40),
 )
 def test_a_list_goes_on_after_any_page(
-    count: int, size: int, limit: int | None, optimizes: bool, kept: int
+    count: int, size: int, limit: int | None, seats: int, way: Way, known: bool, kept: int
 ) -> None:
-    """From the cursor after any of its pages a list goes on as if it had never been interrupted, by the same way."""
-
-    def pages(query: Query) -> list[Page]:
-        shelf = erp(shelf_of(count, optimizes=optimizes))
-        return list(or_by_key(shelf, query, batches(shelf, query)))
-
-    query = replace(QUERY, page_size=size, limit=limit)
-    whole = pages(query)
+    """From the cursor after any of its pages, as a checkpoint keeps it, a list goes on with the very next record."""
+    query = replace(ORDERS, page_size=size, limit=limit, key_fields=ORDERS.key_fields if known else ())
+    instance = instance_of("SalesOrder", orders(count))
+    whole = pages_of(Desk(instance, seats), query, way)
     before = whole[: 1 + kept % len(whole)]
-    rest = pages(replace(query, after=before[-1].cursor))
+    kept_cursor = msgspec.json.decode(msgspec.json.encode(before[-1].cursor), type=Cursor)
+    desk = Desk(instance, seats)
+    rest = pages_of(desk, replace(query, after=kept_cursor), way)
     assert numbers([*before, *rest]) == numbers(whole)
-    assert [page.cursor for page in (*before, *rest)] == [page.cursor for page in whole]
+    assert not kept_cursor.over or desk.asked == []
 
 
 @pytest.mark.parametrize("way", [one, batches, by_key])
 def test_after_its_end_a_list_asks_for_nothing(way: Any) -> None:
     """A retrieval that was over when it was interrupted makes no request, and yields no page again."""
-    shelf = shelf_of(3)
-    last = list(way(erp(shelf), QUERY))[-1]
-    asked = len(shelf.lists)
-    assert list(way(erp(shelf), replace(QUERY, after=last.cursor))) == []
-    assert (last.cursor.over, len(shelf.lists)) == (True, asked)
+    desk = desk_with(3)
+    over = Cursor(strategy=way.__name__, passed=3, over=True)
+    assert list(way(desk.erp, replace(ORDERS, after=over))) == []
+    assert desk.asked == []
 
 
-def a_file(number: int) -> dict[str, str]:
-    """A file as the ERP lists it."""
-    return {"id": f"f{number}", "filename": f"Orders (1)\\{number}.jpg", "href": f"/files/{number}"}
+FRESH = replace(
+    ORDERS, fresh=True, stamp="LastModified", page_size=2, select=("OrderType", "OrderNbr", "Description")
+)
 
 
-def test_attachments_are_found_at_every_depth() -> None:
-    """Files of the record, of its detail lines and of its linked entities come with the id of their own row."""
-    record = {
-        "id": "top",
-        "note": {"value": "files"},
-        "files": [a_file(1), a_file(2)],
-        "Lines": [{"id": "line-1", "files": [a_file(3)]}, {"id": "line-2", "files": []}],
-        "Contact": {"id": "contact", "Address": {"id": "address", "files": [a_file(4)]}},
-        "custom": {"files": {"x": {"type": "CustomStringField", "value": "y"}}},
-        "_links": {"files:put": "/files/{filename}"},
-    }
-    untouched = Page(records=[record], cursor=AFTER_ONE, notes=("kept",))
-    (page,) = attachments(erp(shelf_of(0)), iter([untouched]))
-    assert [(found.record_id, found.file_id) for found in page.attachments] == [
-        ("top", "f1"),
-        ("top", "f2"),
-        ("line-1", "f3"),
-        ("address", "f4"),
+@dataclass
+class Changing:
+    """An ERP whose first order is changed, an hour later, before the so-manyth request."""
+
+    instance: Instance
+    before: int
+
+    def __call__(self) -> None:
+        self.before -= 1
+        if self.before == 0:
+            first = self.instance.id_of("SalesOrder", ("SO", "000001"))
+            stamp = THEN + timedelta(hours=1)
+            self.instance.change("SalesOrder", first, {"Description": "new", "LastModified": stamp})
+
+
+def changing_desk(before: int = 3, clock: datetime | None = THEN, **variants: Any) -> Desk:
+    """A desk with five old orders, of which the first changes after it was read."""
+    old = orders(5, Description="old", LastModified=THEN - timedelta(days=30), CustomerID="C1")
+    instance = instance_of("SalesOrder", old, Variants(**variants))
+    return Desk(instance, between=Changing(instance, before), clock=lambda: clock)
+
+
+def repaired_pages(desk: Desk, query: Query) -> list[Page]:
+    """All pages of a query, with what has changed meanwhile."""
+    return list(repaired(query, partial(batches, desk.erp)))
+
+
+@pytest.mark.parametrize("own", [None, "CustomerID eq 'C1'"])
+def test_a_fresh_list_reads_again_what_has_changed(own: str | None) -> None:
+    """What was changed after it was read comes once more, and nothing else does."""
+    pages = repaired_pages(changing_desk(), replace(FRESH, filter=own))
+    assert numbers([page for page in pages if not page.is_repair]) == [1, 2, 3, 4, 5]
+    (repair,) = (page for page in pages if page.is_repair)
+    assert [(each["OrderNbr"]["value"], each["Description"]["value"]) for each in repair.records] == [
+        ("000001", "new")
     ]
-    assert page.attachments[0].name == "Orders (1)\\1.jpg"
-    assert (page.records, page.notes) == ([record], ("kept",))
+    assert {page.promised for page in pages} == {Consistency.FRESH}
+    assert [page.cursor.over for page in pages[:-1]] == [False] * (len(pages) - 1)
 
 
-def test_an_attachment_saves_its_own_bytes() -> None:
-    """Saving downloads from the address that the ERP gave for that file."""
-
-    record = {"id": "top", "files": [a_file(1), a_file(2)]}
-    (page,) = attachments(erp(shelf_of(0)), iter([Page(records=[record], cursor=AFTER_ONE)]))
-    saved: list[Written] = []
-    for found in page.attachments:
-        saved.append(Written())
-        found.save(saved[-1])
-    assert [sink.told for sink in saved] == [b"/files/1", b"/files/2"]
+def test_a_fresh_list_of_one_answer_is_repaired_as_any_other() -> None:
+    """The whole list in one page is over only when its repair is."""
+    desk = changing_desk(before=2)
+    main, repair = repaired(replace(FRESH, page_size=None), partial(one, desk.erp))
+    assert (main.cursor.over, numbers([main]), main.promised) == (False, [1, 2, 3, 4, 5], Consistency.FRESH)
+    assert (repair.cursor.over, numbers([repair]), repair.is_repair) == (True, [1], True)
 
 
-@pytest.mark.parametrize("entry", [{}, {"id": "1", "filename": "a"}, {**a_file(1), "href": None}, "a.jpg"])
-def test_a_file_without_an_address_is_malformed(entry: object) -> None:
-    """A file that does not say what it is makes the answer malformed, and the record is named."""
-    page = Page(records=[{"id": "top", "files": [entry]}], cursor=AFTER_ONE)
-    with pytest.raises(AnswerMalformed, match="a file of the record top"):
-        list(attachments(erp(shelf_of(0)), iter([page])))
+def test_a_fresh_list_goes_on_with_its_repair() -> None:
+    """Whoever goes on after the last page repairs all the same, and after the repair there is nothing left."""
+    desk = changing_desk()
+    pages = repaired_pages(desk, FRESH)
+    last = [page for page in pages if not page.is_repair][-1]
+    rest = repaired_pages(desk, replace(FRESH, after=last.cursor))
+    assert [(page.is_repair, numbers([page])) for page in rest] == [(True, [1])]
+    asked = len(desk.asked)
+    ended = replace(rest[-1].cursor, over=True)
+    assert repaired_pages(desk, replace(FRESH, after=ended)) == []
+    assert len(desk.asked) == asked
+
+
+def test_a_stable_list_reads_nothing_again() -> None:
+    """What nobody asked for costs nothing."""
+    desk = changing_desk()
+    pages = repaired_pages(desk, replace(FRESH, fresh=False))
+    assert (len(desk.asked), {page.promised for page in pages}) == (4, {Consistency.STABLE})
+
+
+@pytest.mark.parametrize(("stamp", "clock"), [(None, THEN), ("LastModified", None)])
+def test_without_a_stamp_or_a_clock_a_list_promises_less(stamp: str | None, clock: datetime | None) -> None:
+    """Where nobody can tell what has changed, the result does not say that it is fresh."""
+    pages = repaired_pages(changing_desk(clock=clock), replace(FRESH, stamp=stamp))
+    assert {page.promised for page in pages} == {Consistency.STABLE}
+    assert not any(page.is_repair for page in pages)
+    assert pages[-1].cursor.began is None
+
+
+def test_a_filter_that_the_stamp_does_not_go_with_promises_less() -> None:
+    """An ERP that finds nothing by fields of two views together is not taken for one where nothing has changed."""
+    pages = repaired_pages(
+        changing_desk(match_across_views=False), replace(FRESH, filter="CustomerID eq 'C1'")
+    )
+    assert numbers(pages) == [1, 2, 3, 4, 5]
+    assert (pages[-1].promised, pages[-1].cursor.over) == (Consistency.STABLE, True)
+    assert "the filter and LastModified find nothing together" in pages[-1].notes[0]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.erp_floor import connection_to_nowhere
 from worker.erp import urls
 from worker.errors import AnswerMalformed
-from worker.job import Query
+from worker.page import Query
 
 CONNECTION = connection_to_nowhere("https://erp.example.com/MyStoreInstance")
 FILE = "/MyStoreInstance/entity/Default/20.200.001/files/9be45eb7-f97d-400b-96a5-1c4cf82faa96"

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
-import msgspec
+import jiter
 
 from worker.erp.wire import Answer
 from worker.errors import (
@@ -34,7 +33,7 @@ from worker.errors import (
     UserLoginLimit,
     WorkerError,
 )
-from worker.job import Record
+from worker.page import Record
 
 LOGIN_LIMIT = re.compile(r"API Login Limit|concurrent API logins", re.IGNORECASE)
 """What the ERP says when no session is left: the license's words, and those of a user's own limit."""
@@ -43,14 +42,15 @@ MESSAGE_LENGTH = 600
 SHOWN_FIELDS = 3
 """Fields that an optimization error is told with; it lists every one that was asked for."""
 
-_decode_any = msgspec.json.Decoder(float_hook=Decimal).decode
-
 
 def decode(body: bytes) -> Any:
-    """JSON with its numbers as they stand: whole ones as int, others as Decimal. Raises AnswerMalformed."""
+    """JSON with its numbers as they stand: whole ones as int, others as Decimal.
+
+    Raises AnswerMalformed; also where an object has two members of one name, for NaN, and for 200 levels or more.
+    """
     try:
-        return _decode_any(body)
-    except (msgspec.DecodeError, RecursionError, ArithmeticError, UnicodeDecodeError) as error:
+        return jiter.from_json(body, allow_inf_nan=False, catch_duplicate_keys=True, float_mode="decimal")
+    except (ValueError, ArithmeticError) as error:
         raise AnswerMalformed(f"the ERP's answer is not JSON: {clean(str(error))}") from None
 
 
@@ -71,6 +71,11 @@ def record(answer: Answer) -> Record:
 
 
 def _content(answer: Answer) -> Any:
+    return decode(data(answer).body)
+
+
+def data(answer: Answer) -> Answer:
+    """The answer, which is JSON and no error, though nobody has read it yet. Raises what ``error`` returns."""
     wrong = error(answer)
     if wrong is not None:
         raise wrong
@@ -79,7 +84,7 @@ def _content(answer: Answer) -> Any:
         raise ErpRestarting(
             f"the ERP answered with {answer.content_type[:60] or 'no content type'} in place of JSON"
         )
-    return decode(answer.body)
+    return answer
 
 
 def error(answer: Answer) -> WorkerError | None:
@@ -171,7 +176,7 @@ def _internal_error(answer: Answer, text: str) -> WorkerError:
         return ErpFault(f"the ERP failed with 500: {text}")
     kind, message = exception(answer)
     if "CannotOptimizeException" in kind:
-        return NotOptimizable(_unoptimized(message))
+        return NotOptimizable(_unoptimized(message), fields=_unoptimized_fields(message))
     for mark, make in _BY_EXCEPTION.items():
         if mark in kind:
             return make(text)
@@ -185,6 +190,12 @@ def _unoptimized(message: str) -> str:
     head, *fields = message.splitlines()
     more = f"; and {len(fields) - SHOWN_FIELDS} fields more" if len(fields) > SHOWN_FIELDS else ""
     return clean(f"{head} {'; '.join(fields[:SHOWN_FIELDS])}{more}")
+
+
+def _unoptimized_fields(message: str) -> tuple[str, ...]:
+    """The fields that it lists before their reasons, one a line."""
+    lines = (line.partition(":")[0].strip() for line in message.splitlines()[1:] if ":" in line)
+    return tuple(dict.fromkeys(name for name in lines if _FIELD.fullmatch(name)))
 
 
 def _without_rights(text: str) -> str:
@@ -208,6 +219,8 @@ def _redirect(answer: Answer, text: str) -> WorkerError:
 def _unknown_path(answer: Answer, text: str) -> WorkerError:
     return NotInEndpoint(f"the endpoint has no such entity, record or path (404: {text})", "entity")
 
+
+_FIELD = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 MEND_BRANCH = (
     "name one that the API user may work in, in the job or in the connection, or none for the user's own"

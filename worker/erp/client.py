@@ -10,19 +10,26 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Protocol, TypeVar
 
 import structlog
 import tenacity
 
-from worker.erp import answers, query, urls
+from worker.erp import answers, urls
+from worker.erp import keys as key_filters
 from worker.erp.budget import Permit
 from worker.erp.caller import Caller
 from worker.erp.deadline import Deadline
+from worker.erp.records import Records
 from worker.erp.sessions import Lease, Outcome
 from worker.erp.wire import MIB, Answer, Request, Wire, Wires
 from worker.errors import (
     AnswerCut,
+    AnswerMalformed,
     ErpBusy,
     ErpRestarting,
     ErpUnreachable,
@@ -30,6 +37,7 @@ from worker.errors import (
     KeysInvalid,
     LoginLimit,
     NotInEndpoint,
+    NotOptimizable,
     RecordNotFound,
     SessionLost,
     SessionsBusy,
@@ -38,7 +46,7 @@ from worker.errors import (
     UserLoginLimit,
     WorkerError,
 )
-from worker.job import Query, Record, Sink
+from worker.page import Query, Record, Sink
 from worker.settings import Connection
 
 FIRST_PAUSE_SECONDS = 0.5
@@ -56,8 +64,10 @@ log = structlog.get_logger(__name__)
 
 
 class Sessions(Protocol):
-    """Who lends sessions: the pool, or a single sign-in."""
+    """Who lends sessions: the pool, or a single sign-in. ``seats`` is how many there may be at once."""
 
+    @property
+    def seats(self) -> int: ...
     def lease(self, caller: Caller, what: str, longest: float) -> AbstractContextManager[Lease]: ...
     def lost(self, lease: Lease, error: WorkerError) -> None: ...
     def away(self, error: ErpRestarting) -> WorkerError: ...
@@ -67,6 +77,38 @@ class Permits(Protocol):
     """Who gives leave to make a request."""
 
     def permit(self, caller: Caller, longest: float) -> AbstractContextManager[Permit]: ...
+
+
+class Failures(Protocol):
+    """Who remembers which lists the ERP cannot optimize."""
+
+    def check(self, query: Query) -> None: ...
+    def learn(self, query: Query, error: NotOptimizable) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """What a list answered: its records, and the ERP's clock then, where it told it."""
+
+    records: list[Record]
+    clock: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Glanced:
+    """A list whose records are decoded as they are looked at; ``named`` are the members that tell them apart."""
+
+    records: Sequence[Record]
+    named: Sequence[Record]
+    clock: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unread:
+    """A list as the ERP sent it, of so many bytes; one that cannot be read is asked for again as it is opened."""
+
+    size: int
+    open: Callable[[], Glanced]
 
 
 class Erp:
@@ -80,6 +122,7 @@ class Erp:
         budget: Permits,
         wires: Wires,
         stop: threading.Event,
+        optimizer: Failures,
     ) -> None:
         self.connection = connection
         self._caller = caller
@@ -87,12 +130,48 @@ class Erp:
         self._budget = budget
         self._wires = wires
         self._stop = stop
+        self._optimizer = optimizer
 
     def list(self, query: Query, *, top: int | None = None, skip: int = 0) -> list[Record]:
         """The records that a filter matches, in ascending key order: at most ``top``, after ``skip`` others."""
+        return self.rows(query, top=top, skip=skip).records
+
+    def rows(self, query: Query, *, top: int | None = None, skip: int = 0) -> Rows:
+        """As ``list``, with what the answer tells besides."""
+        return self._listed(query, urls.options(query, top=top, skip=skip), _rows)
+
+    def ask(self, query: Query, *, top: int, skip: int) -> Unread:
+        """As ``rows``, asked for now and read later."""
         options = urls.options(query, top=top, skip=skip)
+        glance = partial(_glanced, ("id", *query.key_fields))
+        answer = self._listed(query, options, lambda answer: answer)
+
+        def opened() -> Glanced:
+            try:
+                return glance(answer)
+            except AnswerMalformed:
+                return self._listed(query, options, glance)
+
+        return Unread(size=len(answer.body), open=opened)
+
+    def _listed(self, query: Query, options: str, parse: Callable[[Answer], T]) -> T:
         path = urls.entity_path(self.connection, query.entity)
-        return self._read(query.entity, path, options, answers.records)
+        self._try(lambda: self._optimizer.check(query))
+        try:
+            return self._read(query.entity, path, options, parse)
+        except NotOptimizable as error:
+            self._optimizer.learn(query, error)
+            raise
+
+    @property
+    def seats(self) -> int:
+        """How many requests the license lets be made at once."""
+        return self._sessions.seats
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether to ask for what is needed later: once its slice is over, the job may go on elsewhere."""
+        return self._caller.slice is None or self._caller.slice.remaining() > 0
 
     def get(self, query: Query, keys: Sequence[str]) -> Record:
         """The record with these key values, by URL; where no URL can carry them, found by filter and read by id.
@@ -122,7 +201,7 @@ class Erp:
                 for chunk in chunks:
                     sink.write(chunk)
 
-        self._try(exchange, self.connection.file_seconds, "file")
+        self._try(lambda: self._once(exchange, self.connection.file_seconds, "file"))
 
     def _one(self, path: str, query: Query, named: Sequence[str]) -> Record:
         options = urls.options(
@@ -147,7 +226,7 @@ class Erp:
                 "keys",
             )
         by_key = Query(
-            entity=asked.entity, filter=query.equal(asked.key_fields, keys), select=asked.key_fields
+            entity=asked.entity, filter=key_filters.equal(asked.key_fields, keys), select=asked.key_fields
         )
         found = self.list(by_key, top=2)
         if len(found) != 1:
@@ -155,11 +234,12 @@ class Erp:
         return str(found[0].get("id"))
 
     def _read(self, entity: str, path: str, options: str, parse: Callable[[Answer], T]) -> T:
-        def exchange(wire: Wire, lease: Lease, deadline: Deadline) -> T:
+        def exchange(wire: Wire, lease: Lease, deadline: Deadline) -> Answer:
             longest = self.connection.max_answer_mib * MIB
-            return parse(wire.send(self._request(path, options, lease), deadline, longest))
+            return answers.data(wire.send(self._request(path, options, lease), deadline, longest))
 
-        return self._try(exchange, self.connection.exchange_seconds, entity)
+        # What it holds is read when the session is free for the next request.
+        return self._try(lambda: parse(self._once(exchange, self.connection.exchange_seconds, entity)))
 
     def _request(self, path: str, options: str, lease: Lease) -> Request:
         return Request(
@@ -173,7 +253,7 @@ class Erp:
             send_by=lease.send_by,
         )
 
-    def _try(self, exchange: Callable[[Wire, Lease, Deadline], T], longest: float, what: str) -> T:
+    def _try(self, once: Callable[[], T]) -> T:
         """Make an exchange until it succeeds, fails for good, or the caller's deadline passes."""
         reason = "the ERP"
         tries = _Tries()
@@ -187,7 +267,7 @@ class Erp:
             self._caller.deadline.check(reason)
             with attempt:
                 try:
-                    return self._once(exchange, longest, what)
+                    return once()
                 except TryAgain as error:
                     reason = f"the ERP: {error}"
                     raise
@@ -207,7 +287,7 @@ class Erp:
             self._wires.borrow() as wire,
         ):
             permit.use(self._caller.lane, time.monotonic() - asked)
-            self._caller.spent.requests += 1
+            self._caller.spent.asked()
             with self._watched(lease, what):
                 began = time.monotonic()
                 answer = exchange(wire, lease, self._caller.deadline.within(longest))
@@ -246,6 +326,22 @@ class Erp:
                 outcome=outcome,
                 seconds=round(time.monotonic() - began, 4),
             )
+
+
+def _rows(answer: Answer) -> Rows:
+    return Rows(records=answers.records(answer), clock=_clock(answer.date))
+
+
+def _glanced(fields: Sequence[str], answer: Answer) -> Glanced:
+    found = Records.of(answer)
+    return Glanced(records=found, named=found.named(fields), clock=_clock(answer.date))
+
+
+def _clock(date: str) -> datetime | None:
+    try:
+        return parsedate_to_datetime(date)
+    except ValueError:
+        return None
 
 
 def _about_session(error: WorkerError, lease: Lease, user: str) -> WorkerError | None:

@@ -15,8 +15,9 @@ from worker.erp.membership import CLOSE_SECONDS
 from worker.erp.sessions import Lease
 from worker.erp.signin import Grant
 from worker.erp.wire import Wires
-from worker.errors import ErpRestarting, WorkerError
+from worker.errors import ErpRestarting, NotOptimizable, WorkerError
 from worker.job import Lane
+from worker.page import Query
 from worker.settings import Connection
 
 
@@ -42,7 +43,7 @@ def direct(
         caller = Caller(lane=Lane.INTERACTIVE, deadline=deadline, job_id=job_id)
         try:
             signed_in(grant)
-            yield Erp(connection, caller, only, only, wires, threading.Event())
+            yield Erp(connection, caller, only, only, wires, threading.Event(), only)
         finally:
             limit = Deadline(CLOSE_SECONDS)
             with wires.borrow() as wire:
@@ -54,6 +55,8 @@ def direct(
 
 class _OneSession:
     """Lends the one session there is, to one thread, as often as it asks."""
+
+    seats = 1
 
     def __init__(self, lease: Lease) -> None:
         self._lease = lease
@@ -70,6 +73,12 @@ class _OneSession:
     def away(self, error: ErpRestarting) -> WorkerError:
         """Nobody else is to know: it is tried again in place."""
         return error
+
+    def check(self, query: Query) -> None:
+        """Nothing is known of what fails."""
+
+    def learn(self, query: Query, error: NotOptimizable) -> None:
+        """A handful of requests teach nobody."""
 
     @contextmanager
     def permit(self, caller: Caller, longest: float) -> Iterator[Permit]:

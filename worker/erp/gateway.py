@@ -19,6 +19,7 @@ from worker.erp.client import Erp
 from worker.erp.closing import Closer
 from worker.erp.license import LimitsInForce
 from worker.erp.membership import forgotten_seconds
+from worker.erp.optimizer import Optimizer
 from worker.erp.overview import Overview
 from worker.erp.sessions import SessionPool
 from worker.erp.wire import Wires
@@ -107,7 +108,8 @@ class Gateway:
     def erp(self, name: str, caller: Caller) -> Erp:
         """A job's way to the ERP. Raises ConnectionUnknown."""
         way = self.way(name)
-        return Erp(way.pool.connection, caller, way.pool, way.budget, way.wires, self._stop)
+        known = Optimizer(self._store, way.pool.connection)
+        return Erp(way.pool.connection, caller, way.pool, way.budget, way.wires, self._stop, known)
 
     @contextmanager
     def job(self, name: str) -> Iterator[None]:

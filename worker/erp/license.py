@@ -68,6 +68,11 @@ class LimitsInForce:
         """The license's name."""
         return self._filed.name
 
+    @property
+    def seats(self) -> int:
+        """How many sessions there may be, as this process knows it."""
+        return self._in_force.max_sessions
+
     def join(self) -> License:
         """Take part in the license under the store's present epoch; the limits in force.
 

@@ -10,7 +10,7 @@ import ipaddress
 import socket
 import ssl
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -18,6 +18,11 @@ import httpcore
 
 from worker.erp.deadline import Deadline
 from worker.errors import Misconfigured
+
+MOST_AT_HAND = 256 * 1024
+"""Bytes that are taken at a time, beyond the first piece."""
+
+PIECE_BYTES = 16 * 1024
 
 
 def is_near(address: str) -> bool:
@@ -92,7 +97,20 @@ class _Stream(httpcore.NetworkStream):
         backend.holds(stream)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._backend.shorten(timeout))
+        first = self._stream.read(max_bytes, self._backend.shorten(timeout))
+        return b"".join((first, *self._at_hand())) if first else first
+
+    def _at_hand(self) -> Iterator[bytes]:
+        """What has come besides: TLS gives it in pieces of 16 KiB, and each costs the layers above as much as all."""
+        connection = self.get_extra_info("socket")
+        connection.settimeout(0)
+        # Whatever is wrong is said again by the next read, which waits.
+        with suppress(OSError):
+            for _ in range(MOST_AT_HAND // PIECE_BYTES):
+                piece = connection.recv(PIECE_BYTES)
+                yield piece
+                if not piece:
+                    return
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         if self._backend.send_by.remaining() <= 0:

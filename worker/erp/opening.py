@@ -165,7 +165,7 @@ class Opener:
                 endpoints = self._closer.discovered(wire, hurried.deadline)
                 limit, send_by = Deadline(SIGN_IN_SECONDS), self._may_send(opening)
                 permit.used = sent = True
-                caller.spent.requests += 1
+                caller.spent.asked()
                 return self._ask(wire, endpoints, opening, limit, send_by)
         except BaseException as error:
             self._tell_failure(opening, error, sent)

@@ -25,6 +25,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
+from worker.erp.keys import literal
 from worker.errors import FilterInvalid, ParameterInvalid
 from worker.params import Param
 
@@ -148,19 +149,6 @@ def bind(text: str, params: Mapping[str, Param]) -> str:
     tree = _Parser(tokens).filter()
     _match(tokens, params)
     return _rendered(tree, params)
-
-
-def equal(fields: Sequence[str], values: Sequence[str]) -> str:
-    """The filter for the records whose fields have exactly these values, as texts.
-
-    Combo fields are compared by their label, as they are shown (recorded 2022 R1).
-    """
-    return " and ".join(f"{field} eq {_quoted(value)}" for field, value in zip(fields, values, strict=True))
-
-
-def both(left: str, right: str) -> str:
-    """The filter for the records that match both filters."""
-    return f"({left}) and ({right})"
 
 
 def _tokens(text: str) -> list[_Token]:
@@ -331,7 +319,7 @@ def _literal(value: Param, name: str) -> tuple[str, str]:
     """A parameter's value as a literal: its kind and its text."""
     match value:
         case str():
-            return "string", _quoted(value)
+            return "string", literal(value)
         case bool():
             return "boolean", str(value).lower()
         case None:
@@ -374,10 +362,6 @@ def _is_shaped(kind: str, content: str) -> bool:
         return kind == "guid" or bool(datetime.fromisoformat(content))
     except ValueError:
         return False
-
-
-def _quoted(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
 
 
 def _invalid(at: int, what: str) -> FilterInvalid:

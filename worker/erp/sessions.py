@@ -114,6 +114,11 @@ class SessionPool:
         self._held: dict[str, Lease | Opening] = {}
         self._jobs = 0
 
+    @property
+    def seats(self) -> int:
+        """How many sessions the license allows."""
+        return self._limits.seats
+
     @contextmanager
     def lease(self, caller: Caller, what: str = "", longest: float = 0.0) -> Iterator[Lease]:
         """A session for one exchange, in the order of lane, job and arrival; signs in when there is none.

@@ -17,7 +17,8 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
+from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import httpcore
@@ -71,6 +72,7 @@ class Answer:
     content_type: str
     location: str
     body: bytes = field(repr=False)
+    date: str = ""
     set_cookies: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -83,7 +85,8 @@ class Wire:
         self._origin = f"{parts.scheme}://{parts.netloc}"
         self.host = (parts.hostname, parts.port or (80 if parts.scheme == "http" else 443))
         self.site = parts.path.rstrip("/")
-        self._backend = Network(near_only=parts.scheme == "http")
+        self._is_clear = parts.scheme == "http"
+        self._backend = Network(near_only=self._is_clear)
 
     def send(self, request: Request, deadline: Deadline, longest: int = MIB) -> Answer:
         """The answer to a request, with at most ``longest`` bytes of body in memory."""
@@ -94,6 +97,7 @@ class Wire:
                 content_type=response.headers.get("content-type", ""),
                 location=response.headers.get("location", ""),
                 body=body,
+                date=response.headers.get("date", ""),
                 set_cookies=cookies_set(response.headers.get_list("set-cookie")),
             )
 
@@ -147,12 +151,21 @@ class Wire:
             raise AssertionError("a URL changed on its way into the client")
         return built
 
+    def _trusted(self) -> ssl.SSLContext:
+        """The certificates that are trusted; those of ``ca_file`` as they are now. In the clear there is none."""
+        path = None if self._is_clear else self.connection.ca_file
+        try:
+            return _trust(path, path and path.stat().st_mtime_ns)
+        except (OSError, ssl.SSLError) as error:
+            raise CertificateUntrusted(f"ca_file {path} cannot be read: {error}") from None
+
     @cached_property
     def _client(self) -> httpx.Client:
-        transport = httpx.HTTPTransport(trust_env=False)
+        trusted = self._trusted()
+        transport = httpx.HTTPTransport(verify=trusted, trust_env=False)
         # httpx offers no other way to give its transport a network backend.
         transport._pool = httpcore.ConnectionPool(
-            ssl_context=None if self.connection.url.startswith("http:") else _trust(self.connection),
+            ssl_context=None if self._is_clear else trusted,
             max_connections=1,
             keepalive_expiry=60.0,
             network_backend=self._backend,
@@ -226,15 +239,14 @@ class Wires:
             self._idle.pop().close()
 
 
-def _trust(connection: Connection) -> ssl.SSLContext:
+@lru_cache(maxsize=8)
+def _trust(ca_file: Path | None, written_ns: int | None) -> ssl.SSLContext:
+    """Kept, as it takes 20 ms to make one, and every connection to an instance needs it."""
     context = ssl.create_default_context()
     # A server's own certificate may be pinned as the ca_file, without the authority above it.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    if connection.ca_file:
-        try:
-            context.load_verify_locations(connection.ca_file)
-        except (OSError, ssl.SSLError) as error:
-            raise CertificateUntrusted(f"ca_file {connection.ca_file} cannot be read: {error}") from None
+    if ca_file:
+        context.load_verify_locations(ca_file)
     return context
 
 
@@ -277,9 +289,9 @@ def _inflated(response: httpx.Response) -> Iterator[bytes]:
     """
     match response.headers.get("content-encoding", "identity").strip().lower():
         case "identity" | "":
-            yield from response.iter_raw(CHUNK_BYTES)
+            yield from response.iter_raw()
         case "gzip":
-            yield from _gunzip(response.iter_raw(CHUNK_BYTES))
+            yield from _gunzip(response.iter_raw())
         case other:
             raise AnswerMalformed(f"the ERP answered in the encoding {other[:40]!r}; only gzip was offered")
 
@@ -295,6 +307,8 @@ def _gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
         raise AnswerMalformed("the ERP's gzip cannot be inflated") from None
     if not inflate.eof:
         raise AnswerCut("the ERP's gzip ended before it was complete")
+    if inflate.unused_data:
+        raise AnswerMalformed("the ERP's gzip goes on after its end")
 
 
 def _bounded(chunks: Iterable[bytes], longest: int) -> Iterator[bytes]:

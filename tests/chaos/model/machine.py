@@ -27,7 +27,7 @@ from tests.erp_floor import connection_to
 from worker.erp.overview import SlotView
 from worker.erp.slots import State
 from worker.errors import WorkerError
-from worker.job import Query
+from worker.page import Query
 
 ORDERS = Query(entity="SalesOrder", filter="CustomerID eq 'C000000003'", select=("OrderNbr",))
 KINDS: Mapping[str, Mapping[str, Any]] = {

@@ -15,8 +15,9 @@ from worker.erp.deadline import Deadline
 from worker.erp.gateway import Gateway
 from worker.erp.overview import Overview, SlotView
 from worker.erp.sessions import Lease, SessionPool
-from worker.errors import ErpRestarting, Stopping, WorkerError
+from worker.errors import ErpRestarting, NotOptimizable, Stopping, WorkerError
 from worker.job import Lane
+from worker.page import Query
 from worker.settings import Connection
 
 PATIENCE_SECONDS = 10.0
@@ -35,6 +36,14 @@ class Held:
 
 class One:
     """For the client, the one lease that is held."""
+
+    seats = 1
+
+    def check(self, query: Query) -> None:
+        """Nothing is known of what fails."""
+
+    def learn(self, query: Query, error: NotOptimizable) -> None:
+        """Nothing is to be known."""
 
     def __init__(self, pool: SessionPool, lease: Lease) -> None:
         self._pool = pool
@@ -91,7 +100,8 @@ class Owner:
         """The client over a lease that is held."""
         caller = Caller(lane=Lane.BULK, deadline=Deadline(seconds), job_id=held.name)
         one = One(self.pool, held.lease)
-        return Erp(self.pool.connection, caller, one, self.way.budget, self.way.wires, self.gateway._stop)
+        way, stop = self.way, self.gateway._stop
+        return Erp(self.pool.connection, caller, one, way.budget, way.wires, stop, one)
 
     def look(self) -> Sequence[SlotView]:
         """The slots, as they are now."""
