@@ -9,13 +9,16 @@ from functools import partial
 from pathlib import Path
 
 from tests.chaos import (
+    blobs,
     broker,
     kills,
     lanes,
     lease,
     limits,
     modelled,
+    paging,
     poison,
+    resume,
     rolls,
     seats,
     slices,
@@ -194,6 +197,18 @@ CHECKS: Mapping[str, Check] = {
         ),
         company=Company.PATIENT,
     ),
+    "blobs": Check(
+        play=blobs.run,
+        small=partial(blobs.run, plan=blobs.SMALL),
+        controls=(
+            Control(
+                guard="whole",
+                reason="directory: blobs that a reader found wrong",
+                play=partial(blobs.run, plan=blobs.CONTROL, guard="whole"),
+            ),
+        ),
+        company=Company.PATIENT,
+    ),
     "slices": Check(
         play=slices.run,
         small=partial(slices.run, plan=slices.SMALL),
@@ -202,6 +217,31 @@ CHECKS: Mapping[str, Check] = {
                 guard="one task",
                 reason="times it ended, by events",
                 play=partial(slices.run, plan=slices.CONTROL, guard="one task"),
+            ),
+        ),
+        company=Company.PATIENT,
+    ),
+    "paging": Check(
+        play=paging.run,
+        small=partial(paging.run, plan=paging.SMALL),
+        controls=(
+            Control(
+                guard="joining",
+                reason="rows lost",
+                play=partial(paging.run, plan=paging.CONTROL, guard="joining"),
+            ),
+            Control(guard="a plain loop", reason="rows lost", play=partial(paging.run, plan=paging.PLAIN)),
+        ),
+        company=Company.PATIENT,
+    ),
+    "resume": Check(
+        play=resume.run,
+        small=partial(resume.run, plan=resume.SMALL),
+        controls=(
+            Control(
+                guard="cursors",
+                reason="rows read again, batches, after it was kept",
+                play=partial(resume.run, plan=resume.CONTROL, guard="cursors"),
             ),
         ),
         company=Company.PATIENT,

@@ -9,21 +9,27 @@ from __future__ import annotations
 
 import runpy
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from celery.exceptions import Ignore
 
 from worker import jobstore
+from worker.blobs import directory
 from worker.erp import license as license_
 from worker.erp import slots
 from worker.erp.budget import Budget, Permit
 from worker.erp.gateway import Gateway
 from worker.erp.sessions import SessionPool
 from worker.erp.store import Script
+from worker.errors import StageLost
 from worker.job import Lane
+from worker.paging import Marks
+from worker.publisher import Checkpoint
 from worker.runner import Runner
 from worker.sweeper import Sweeper
 from worker.tasks import Retrieve
@@ -133,6 +139,41 @@ def no_one_task() -> None:
     _wrap(Retrieve, "run", ended)
 
 
+def no_whole() -> None:
+    """A blob is written where it is seen."""
+
+    def in_its_place(really: Any, source: Path, place: Path) -> bool:
+        content = source.read_bytes()
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with place.open("wb") as file:
+            file.write(content[: len(content) // 2])
+            file.flush()
+            time.sleep(0.2)
+            file.write(content[len(content) // 2 :])
+        return True
+
+    _wrap(directory, "_put_if_absent", in_its_place)
+
+
+def no_joining() -> None:
+    """Whatever comes first in a page is taken for a row that was passed."""
+
+    def first(really: Any, marks: Marks, rows: Any, *rest: Any) -> Any:
+        found = really(marks, rows, *rest)
+        return 0 if found is None and rows and len(marks) else found
+
+    _wrap(Marks, "last_in", first)
+
+
+def no_cursors() -> None:
+    """Whoever goes on with a job begins it anew."""
+
+    def lost(_really: Any, _text: str) -> Any:
+        raise StageLost("the cursor is taken away")
+
+    _wrap(Checkpoint, "read", lost)
+
+
 GUARDS: Mapping[str, Callable[[], None]] = {
     "pacing": no_pacing,
     "hearing": no_hearing,
@@ -145,6 +186,9 @@ GUARDS: Mapping[str, Callable[[], None]] = {
     "stopping": no_stopping,
     "crashes": no_crashes,
     "one task": no_one_task,
+    "joining": no_joining,
+    "cursors": no_cursors,
+    "whole": no_whole,
 }
 
 

@@ -112,6 +112,11 @@ class Scene:
                 stderr=output,
             )
 
+    @property
+    def worker_pids(self) -> list[int]:
+        """The workers' processes."""
+        return [process.pid for process, _ in self._workers]
+
     def stop_workers(self) -> None:
         """Ask all workers to end, and wait until they have."""
         for process, _ in self._workers:

@@ -12,13 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tests.chaos.judge import (
+    blobs,
     broker,
     kills,
     lanes,
     lease,
     limits,
     model,
+    paging,
     poison,
+    resume,
     rolls,
     seats,
     slices,
@@ -29,13 +32,16 @@ from tests.chaos.judge.figures import Figure, table
 from tests.chaos.judge.record import Unreadable, read, read_scenes
 
 JUDGES: Mapping[str, Callable[[Path], Sequence[Figure]]] = {
+    "blobs": lambda left: blobs.judge(left, read_scenes(left)),
     "broker": lambda left: broker.judge(read_scenes(left)),
     "kills": lambda left: kills.judge(read_scenes(left)),
     "limits": lambda left: limits.judge(read(left)),
     "lanes": lambda left: lanes.judge(read(left)),
     "lease": lambda left: lease.judge(read(left)),
     "model": lambda left: model.judge(read(left)),
+    "paging": lambda left: paging.judge(read(left)),
     "poison": lambda left: poison.judge(read(left)),
+    "resume": lambda left: resume.judge(read(left)),
     "rolls": lambda left: rolls.judge(read(left)),
     "seats": lambda left: seats.judge(read_scenes(left)),
     "slices": lambda left: slices.judge(read(left)),
