@@ -1,11 +1,12 @@
 # make demo: see it work.  make test: see it proven.  Both set up what they need in .venv.
-.PHONY: help demo test chaos lint unit integration acceptance requirements clean
+.PHONY: help demo test chaos bench lint unit integration acceptance requirements clean
 BIN := .venv/bin
 
 help:
 	@echo "make demo          the three questions of the course, answered by a worker and a stand-in ERP"
 	@echo "make test          linters, types and every test (under ten minutes on two cores)"
 	@echo "make chaos         limits, kills, restarts and poison under load, judged from what they left (an hour; CHECKS=NAME)"
+	@echo "make bench         speed, memory and CPU beside other clients, each with its bar (half an hour; BENCHES=NAME)"
 	@echo "make lint          ruff and mypy alone"
 	@echo "make unit | integration | acceptance    one kind of test"
 	@echo "make requirements  pin the dependencies of pyproject.toml again (needs uv)"
@@ -22,6 +23,10 @@ test: lint browser
 
 chaos: ready
 	@$(BIN)/python -m tests.chaos $(CHECKS)
+
+bench: ready
+	@deploy/bootstrap.sh curl
+	@$(BIN)/python -m tests.benchmarks.bench $(BENCHES)
 
 lint: ready
 	@$(BIN)/ruff check .
