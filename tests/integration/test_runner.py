@@ -66,6 +66,17 @@ def test_those_who_watch_see_progress(bench: RunnerBench) -> None:
     assert (bench.state().pages, bench.state().records) == (2, 2)
 
 
+def test_a_small_job_asks_nothing_of_the_blob_store(
+    bench: RunnerBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is inline was never staged, so a store that may be far away is not asked to remove it; a failed job's is."""
+    asked: list[str] = []
+    monkeypatch.setattr("worker.publisher.discard", lambda blobs, job_id: asked.append(job_id))
+    assert isinstance(bench.run("page", job_id="small"), Done)
+    error_of(bench.run("page", ErpFault("An error has occurred."), job_id="failed"), ErpFault)
+    assert asked == ["failed"]
+
+
 def test_an_error_of_the_erps_ends_the_job(bench: RunnerBench) -> None:
     """A job whose ERP failed for good ends with that error, and nothing is sent again."""
     error_of(bench.run("page", ErpFault("An error has occurred.")), ErpFault)

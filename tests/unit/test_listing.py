@@ -292,6 +292,19 @@ def test_pages_on_their_way_are_as_many_as_there_are_sessions() -> None:
         assert {each.skip for each in desk.lists} == skipped
 
 
+def test_once_a_slice_is_over_nothing_more_is_asked_for_ahead() -> None:
+    """What is on its way is used first, and each page says how many there are, so that no request is thrown away."""
+    desk = scripted(30, {}, seats=3)
+    listing_ = iter(Listing(desk.erp, ORDERS, 2, Cursor(strategy="batches"), 3))
+    coming = [next(listing_).coming for _ in range(3)]
+    desk.looks_ahead = False
+    left = [next(listing_).coming for _ in range(coming[-1])]
+    asked = len(desk.asked)
+    listing_.close()
+    assert (coming[-1], left) == (3, [2, 1, 0])
+    assert len(desk.asked) == asked == 6
+
+
 def test_heavy_pages_are_not_held_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits in memory is bounded in bytes: where one page is as much, one is asked for at a time."""
     monkeypatch.setattr(listing, "AHEAD_BYTES", 1)
