@@ -33,7 +33,8 @@ SESSIONS = 24
 """More than ever work at once: a killed worker's are not lent on for the length of its lease."""
 
 LATENCY_MS = 100
-SLICE_SECONDS = 1.0
+SLICE_SECONDS = 0.3
+"""Short, so that many a job goes on in another: the shortest of them takes longer when it reads its pages at once."""
 HIT_SECONDS = 25.0
 LOOK_SECONDS = 0.05
 FOLLOWED = 10

@@ -44,6 +44,22 @@ def until(sandbox: Sandbox, reached: Callable[[dict[str, Any]], bool]) -> None:
         time.sleep(0.02)
 
 
+def still_running(sandbox: Sandbox) -> set[int]:
+    """The requests that have arrived and not ended."""
+    events = sandbox.events()
+    arrived, ended = ({e["request"] for e in events if e["kind"] == kind} for kind in ("arrival", "end"))
+    return arrived - ended
+
+
+def forget(sandbox: Sandbox) -> None:
+    """Empty the event log, once every request in it has ended: one that was cut ends a moment later."""
+    deadline = time.monotonic() + 6
+    while still_running(sandbox):
+        assert time.monotonic() < deadline, f"still running: {still_running(sandbox)}"
+        time.sleep(0.02)
+    sandbox.control("events", method="DELETE")
+
+
 @contextmanager
 def holding(sandbox: Sandbox, headers: dict[str, str]) -> Iterator[None]:
     """Run a request until the end of the block: its answer is too large to be sent unread."""
@@ -128,7 +144,7 @@ def spans(sandbox: Sandbox) -> list[tuple[int, int]]:
 def test_a_session_runs_one_request_at_a_time(slow: Sandbox) -> None:
     """Requests with one token wait for each other without error."""
     token = slow.token()
-    slow.control("events", method="DELETE")
+    forget(slow)
     with ThreadPoolExecutor(5) as threads:
         answers = list(threads.map(lambda _: read(slow, token), range(5)))
     assert [answer.status_code for answer in answers] == [200] * 5
@@ -141,7 +157,7 @@ def test_a_session_runs_one_request_at_a_time(slow: Sandbox) -> None:
 def test_sessions_run_beside_each_other(slow: Sandbox) -> None:
     """Requests with different tokens run at once."""
     tokens = [slow.token() for _ in range(4)]
-    slow.control("events", method="DELETE")
+    forget(slow)
     with ExitStack() as stack:
         for token in tokens:
             stack.enter_context(holding(slow, bearer(token)))
@@ -152,7 +168,7 @@ def test_sign_out_waits_for_the_sessions_request(slow: Sandbox) -> None:
     """A sign-out has its turn after the request that runs in its session; another session's does not wait."""
     token, other = slow.token(), slow.token()
     slow.control("close-sessions")
-    slow.control("events", method="DELETE")
+    forget(slow)
     with ThreadPoolExecutor(1) as threads:
         with holding(slow, bearer(token)):
             signing_out = threads.submit(log_out, slow, token)
@@ -168,7 +184,7 @@ def test_a_cookie_that_waits_behind_its_sign_out(slow: Sandbox) -> None:
     login(slow)
     cookies = {"Cookie": "; ".join(f"{name}={value}" for name, value in slow.http.cookies.items())}
     slow.http.cookies.clear()
-    slow.control("events", method="DELETE")
+    forget(slow)
     with ThreadPoolExecutor(2) as threads:
         with holding(slow, cookies):
             signing_out = threads.submit(slow.http.post, f"{slow.url}/entity/auth/logout", headers=cookies)
@@ -182,7 +198,7 @@ def test_a_cookie_that_waits_behind_its_sign_out(slow: Sandbox) -> None:
 def test_latency_holds_core_and_session(slow: Sandbox) -> None:
     """The ERP's work takes its time between start and end."""
     token = slow.token()
-    slow.control("events", method="DELETE")
+    forget(slow)
     read(slow, token)
     [(start, end)] = spans(slow)
     assert end - start >= 20_000_000
