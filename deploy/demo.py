@@ -114,7 +114,7 @@ def _settings(erp: Json) -> dict[str, str]:
     connection = {
         name: erp[name] for name in ("url", "tenant", "username", "password", "client_id", "client_secret")
     }
-    connection |= {"version": "20.200.001", "ca_file": erp["ca_file"]}
+    connection |= {"version": "24.200.001", "ca_file": erp["ca_file"]}
     path = VAR / "connections.toml"
     path.touch(mode=0o600)
     path.write_text(

@@ -100,9 +100,11 @@ class Sandbox:
 def start_sandbox(*arguments: str, timeout: float = 20.0) -> Iterator[Sandbox]:
     """Run `python -m deploy.sandbox` with these arguments; it is stopped on leaving.
 
-    Raises RuntimeError when it ends, or is killed after `timeout` seconds, before it says where it is.
+    It imitates the build 2022R1 unless told otherwise. Raises RuntimeError when it ends, or is killed after `timeout`
+    seconds, before it says where it is.
     """
-    command = [sys.executable, "-m", "deploy.sandbox", *arguments]
+    build = () if "--build" in arguments else ("--build", "2022R1")
+    command = [sys.executable, "-m", "deploy.sandbox", *build, *arguments]
     with ExitStack() as stack:
         process = stack.enter_context(subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True))
         stack.callback(_stop, process)

@@ -3,14 +3,17 @@
 A user is the same in every tenant of the site.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 Checked = Literal["ok", "wrong", "locked"]
 
 
 class Account:
-    """An API user. A number of wrong passwords in a row locks it until it is unlocked."""
+    """An API user. A number of wrong passwords in a row locks it until it is unlocked.
+
+    With `view_only` its saves are answered as if they were made, and are not (reported by live instances).
+    """
 
     def __init__(self, username: str, password: str, lock_after: int) -> None:
         """`lock_after` wrong passwords in a row lock the account; 0 never does."""
@@ -18,6 +21,7 @@ class Account:
         self.password = password
         self.lock_after = lock_after
         self.locked = False
+        self.view_only = False
         self._failures = 0
 
     def check(self, password: str) -> Checked:
@@ -40,11 +44,15 @@ class Account:
 class Accounts:
     """All users of the site by name, without regard to case."""
 
-    def __init__(self, passwords: Mapping[str, str], lock_after: int) -> None:
+    def __init__(
+        self, passwords: Mapping[str, str], lock_after: int, view_only: Collection[str] = ()
+    ) -> None:
         """The users with their passwords; `first` is the one that is meant when none is named."""
         accounts = [Account(name, password, lock_after) for name, password in passwords.items()]
         self.first = accounts[0]
         self._by_name = {account.username.casefold(): account for account in accounts}
+        for name in view_only:
+            self._by_name[name.casefold()].view_only = True
 
     def find(self, username: str) -> Account | None:
         """The user of this name."""

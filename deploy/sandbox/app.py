@@ -12,7 +12,19 @@ from urllib.parse import unquote_plus
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from deploy.sandbox import authorize, pages, paths, reading, replies, signing
+from deploy.sandbox import (
+    actions,
+    authorize,
+    basic,
+    odata,
+    odata_paths,
+    pages,
+    paths,
+    reading,
+    replies,
+    signing,
+    writing,
+)
 from deploy.sandbox.control import Control
 from deploy.sandbox.delivery import deliver
 from deploy.sandbox.exchange import Exchange
@@ -77,6 +89,8 @@ def route(site: Site, request: Request) -> Route:
         return Route(_always(replies.html(400, pages.dangerous_path_page(str(refused)))), [])
     if _needs_length(request):
         return Route(_always(replies.required_length()), [])
+    if path and odata_paths.is_odata(path):
+        return _route_odata(site, request, path)
     if not path or path[0].casefold() not in ("identity", "entity", "frames"):
         return Route(_always(replies.html(404, pages.iis_page("Not Found", "HTTP Error 404."))), [])
     if site.options.plain_http and path[0].casefold() == "identity":
@@ -97,6 +111,17 @@ def _route_fixed(site: Site, request: Request, path: list[str], fixed: Fixed) ->
     return Route(handler, path, fixed.counted, caller.session if caller else None)
 
 
+def _route_odata(site: Site, request: Request, path: list[str]) -> Route:
+    """The OData services, to which Basic is a sign-in too."""
+    target = odata_paths.target(path, site.options.tenants)
+    if target is None:
+        return Route(odata.missing, path)
+    caller = basic.caller_of(site, request, target.tenant)
+    if caller is None:
+        return Route(odata.refuse, path)
+    return Route(partial(odata.serve, caller=caller, target=target), path, True, caller.session)
+
+
 def _route_page(request: Request, path: list[str]) -> Route:
     """The error form, which a redirect names; no other page of the ERP is here."""
     if "/".join(path).casefold() != "frames/error.aspx":
@@ -112,7 +137,12 @@ def _route_data(site: Site, request: Request, path: list[str]) -> Route:
         return Route(partial(reading.versions, caller=caller), path, counted, session)
     if caller is None:
         return Route(_always(replies.not_signed_in()), path)
-    return Route(partial(reading.read, caller=caller), path, counted, session)
+    if actions.is_poll(request.method, path):
+        return Route(partial(actions.poll, caller=caller), path, False, session)
+    if actions.is_action(request.method, path):
+        return Route(partial(actions.act, caller=caller), path, counted, session)
+    serve = writing.write if request.method in writing.METHODS else reading.read
+    return Route(partial(serve, caller=caller), path, counted, session)
 
 
 class App:

@@ -13,9 +13,9 @@ from starlette.requests import Request
 
 from deploy.sandbox import replies
 from deploy.sandbox.changes import Change
-from deploy.sandbox.entity_fields import TOP_LEVEL
 from deploy.sandbox.events import tally
 from deploy.sandbox.faults import Fault
+from deploy.sandbox.odata_feeds import CLASSES
 from deploy.sandbox.plan import log_change, step_of
 from deploy.sandbox.replies import Reply
 from deploy.sandbox.sessions import SeatLimits
@@ -143,8 +143,8 @@ def _close(site: Site, _given: Mapping[str, object]) -> object:
 
 
 def _account(site: Site, given: Mapping[str, object]) -> object:
-    """Lock or unlock the account of `user`, or of the first, or change its password."""
-    _only(given, {"user": str, "locked": bool, "password": str})
+    """Lock or unlock the account of `user`, or of the first, change its password, or let it look and no more."""
+    _only(given, {"user": str, "locked": bool, "password": str, "view_only": bool})
     accounts = site.identity.accounts
     account = accounts.find(str(given["user"])) if "user" in given else accounts.first
     if account is None:
@@ -152,7 +152,8 @@ def _account(site: Site, given: Mapping[str, object]) -> object:
     if "locked" in given:
         account.lock(bool(given["locked"]))
     account.password = str(given.get("password", account.password))
-    return {"locked": account.locked}
+    account.view_only = bool(given.get("view_only", account.view_only))
+    return {"locked": account.locked, "view_only": account.view_only}
 
 
 def _client(site: Site, given: Mapping[str, object]) -> object:
@@ -185,11 +186,12 @@ def _count(name: str, value: object) -> int:
 
 
 def _rights(site: Site, given: Mapping[str, object]) -> object:
-    """Give a right to an entity, or take it away."""
-    _only(given, dict.fromkeys(TOP_LEVEL, bool))
+    """Give a right to an entity or a data access class, or take it away."""
+    known = (*site.instance.entity_names, *(feed.name for feed in CLASSES))
+    _only(given, dict.fromkeys(known, bool))
     for entity, allowed in given.items():
         (site.forbidden.discard if allowed else site.forbidden.add)(entity)
-    return {entity: entity not in site.forbidden for entity in TOP_LEVEL}
+    return {entity: entity not in site.forbidden for entity in known}
 
 
 def _tenants(site: Site, given: Mapping[str, object]) -> object:
@@ -199,13 +201,43 @@ def _tenants(site: Site, given: Mapping[str, object]) -> object:
     return {"stale": site.tenants.stale}
 
 
-def _only(given: Mapping[str, object], fields: Mapping[str, type]) -> None:
+def _operations(site: Site, _given: Mapping[str, object]) -> object:
+    return site.operations.as_json()
+
+
+def _change_operations(site: Site, given: Mapping[str, object]) -> object:
+    """Set the seconds that operations take from now on, and which actions run as one though they need not."""
+    _only(given, {"seconds": (int, float), "long": list})
+    operations, long = site.operations, given.get("long")
+    seconds = float(str(given.get("seconds", operations.seconds)))
+    if seconds < 0:
+        raise ValueError(f"seconds should not be below 0, as {seconds:g} is")
+    operations.seconds = seconds
+    if isinstance(long, list):
+        operations.long = {str(action) for action in long}
+    return {"seconds": operations.seconds, "long": sorted(operations.long)}
+
+
+def _finish_operations(site: Site, _given: Mapping[str, object]) -> object:
+    return {"finished": site.operations.finish_all()}
+
+
+def _fail_operation(site: Site, given: Mapping[str, object]) -> object:
+    """Let the next operation that ends fail: its polls get this status and these words."""
+    _only(given, {"status": int, "words": str})
+    words, frame = str(given.get("words", "Operation failed")), "PX.Data.PXLongOperation"
+    kind = "PX.Data.PXOperationCompletedWithErrorException"
+    site.operations.fail_next(replies.exception(int(str(given.get("status", 500))), words, kind, frame))
+    return {}
+
+
+def _only(given: Mapping[str, object], fields: Mapping[str, type | tuple[type, ...]]) -> None:
     """Raise ValueError unless every given field is known and of its type."""
     for name, value in given.items():
         if name not in fields:
             raise ValueError(f"there is no field {name!r}; there are {', '.join(fields)}")
         if not isinstance(value, fields[name]):
-            raise ValueError(f"{name} should be of type {fields[name].__name__}")
+            raise ValueError(f"{name} should be of type {getattr(fields[name], '__name__', 'number')}")
 
 
 _ACTIONS: Final[Mapping[str, Mapping[str, Action]]] = {
@@ -220,6 +252,9 @@ _ACTIONS: Final[Mapping[str, Mapping[str, Action]]] = {
     "client": {"PATCH": _client},
     "license": {"GET": _limits, "PATCH": _change_limits},
     "rights": {"PATCH": _rights},
+    "operations": {"GET": _operations, "PATCH": _change_operations},
+    "finish-operations": {"POST": _finish_operations},
+    "fail-operation": {"POST": _fail_operation},
     "plan": {"GET": _plan, "DELETE": _end_plan},
     "tenants": {"PATCH": _tenants},
 }

@@ -1,4 +1,7 @@
-"""The site's data as it is at the start: the demo records and what is generated, in tables."""
+"""The site's data as it is at the start: the demo records and what is generated, in tables.
+
+The tables of the six entities of the course are made at once, those of the others when they are first wanted.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,10 +18,12 @@ from deploy.sandbox.generate import (
     generated_items,
     generated_payments,
 )
+from deploy.sandbox.lazily import Lazily
 from deploy.sandbox.ordering import Ordering
 from deploy.sandbox.orders import GeneratedOrders
 from deploy.sandbox.records import demo_rows
 from deploy.sandbox.rows import File, Row
+from deploy.sandbox.samples import Samples
 from deploy.sandbox.schema import TopLevel
 from deploy.sandbox.table import Table
 from deploy.sandbox.values import row_of
@@ -56,7 +61,10 @@ class Data:
 def make_data(schema: Mapping[str, TopLevel], ordering: Ordering, build: Build, volume: Volume) -> Data:
     """All records; sales orders are made when they are wanted."""
     attachments = Attachments(volume.files_each, volume.seed)
-    rows = demo_rows(schema, build)
+    rows = {
+        name: list(map(Samples(schema[name], 0, volume.seed).with_custom, records))
+        for name, records in demo_rows(schema, build).items()
+    }
     if volume.big_file:
         rows["StockItem"] = [
             _with_big_file(schema["StockItem"], row, volume.big_file) for row in rows["StockItem"]
@@ -70,8 +78,14 @@ def make_data(schema: Mapping[str, TopLevel], ordering: Ordering, build: Build, 
         rows[entity].append(row_of(schema[entity], record))
     buyers = tuple(customer_number(index) for index in range(volume.customers))
     orders = GeneratedOrders(schema["SalesOrder"], volume.orders, buyers, attachments, build)
-    tables = {name: Table(entity, ordering, rows[name]) for name, entity in schema.items()}
-    tables["SalesOrder"] = Table(schema["SalesOrder"], ordering, rows["SalesOrder"], orders)
+    full = {name: Table(schema[name], ordering, records) for name, records in rows.items()}
+    full["SalesOrder"] = Table(schema["SalesOrder"], ordering, rows["SalesOrder"], orders)
+
+    def table(name: str) -> Table:
+        samples = Samples(schema[name], volume.rows_each, volume.seed)
+        return full.get(name) or Table(schema[name], ordering, (), samples)
+
+    tables = Lazily(schema, table)
     return Data(tables, kept, attachments, orders, tuple(row.id for row in items))
 
 

@@ -27,6 +27,10 @@ Kind = Literal[
     "token_revoked",  # token: access or refresh; or all of them: all, all_refresh
     "limits",  # the license was changed through the control API: the limits from now on
     "change",  # the data was changed through the control API: op, entity, id, keys
+    "action",  # an action was executed on a record: entity, action, record, parameters
+    "operation_start",  # a long operation runs behind an action: operation, entity, action, record
+    "operation_end",  # it ended: operation, outcome (done, failed; aborted, with its session)
+    "poll",  # a request asked for its state: operation, state (unknown, if it is of no operation of the session)
     "reset",  # the log begins anew: sessions and requests that are still open
 ]
 Fact = str | int | float | bool | None | Sequence[int]

@@ -7,6 +7,7 @@ from starlette.requests import Request
 
 from deploy.sandbox import pages, replies
 from deploy.sandbox.events import Kind
+from deploy.sandbox.operations import still_busy
 from deploy.sandbox.replies import Reply
 from deploy.sandbox.sessions import SeatLimit, SignIn
 from deploy.sandbox.site import Site
@@ -40,6 +41,30 @@ class Exchange:
         """Go through the license's queue. Raises license.Declined."""
         await self.held.enter_async_context(self.site.license.core(lambda s: self.log("delay", seconds=s)))
         self.log("start")
+
+    async def admit(self, caller: SignIn) -> Reply | None:
+        """Wait for the session's turn, then in the license's queue; then take a seat. Or the refusal.
+
+        A form is closed to the session while a long operation of its own runs on it.
+        """
+        await self.take_turn(caller)
+        await self.take_core()
+        return self.take_place(caller) or self._busy()
+
+    def take_place(self, caller: SignIn) -> Reply | None:
+        """A seat as `take_seat` gives it; a cookie whose session has closed meanwhile gets none."""
+        if caller.kind == "cookie" and caller.session is None:
+            return replies.not_signed_in()
+        return self.take_seat(caller)
+
+    def _busy(self) -> Reply | None:
+        """The refusal of a form that a long operation of this session holds."""
+        running = self.site.operations.running(self.session)
+        if running is None or len(self.path) < 4:
+            return None
+        instance = self.site.instance
+        screen = instance.screen_id(self.path[3], instance.contract(self.path[1], self.path[2]))
+        return still_busy() if screen == running.task.screen else None
 
     def take_seat(self, caller: SignIn) -> Reply | None:
         """Give the caller a session unless it has one; or the answer that no seat is left."""

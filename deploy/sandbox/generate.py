@@ -35,6 +35,8 @@ class Volume:
     big_file: int = 0
     """The bytes of a file at the stock item AACOMPUT01; 0: there is none."""
     seed: int = 0
+    rows_each: int = 7
+    """Records of every entity that the demo has none of."""
 
 
 def generated_customers(entity: Entity, count: int, seed: int, build: Build) -> Iterator[Row]:

@@ -6,24 +6,25 @@ Changes raise ValueError or LookupError, with a message for whoever asked for th
 
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
 from deploy.sandbox.answer import Answer
 from deploy.sandbox.builds import Build
+from deploy.sandbox.contracts import Schema
 from deploy.sandbox.data import make_data
 from deploy.sandbox.files import attached, file_name, files_of
 from deploy.sandbox.filters import parse
 from deploy.sandbox.generate import Volume
-from deploy.sandbox.optimizer import check_filter, check_list, non_key_fields
+from deploy.sandbox.optimizer import check_filter, check_list, check_one, non_key_fields
 from deploy.sandbox.ordering import Ordering
 from deploy.sandbox.predicates import Binder, Bound
 from deploy.sandbox.projection import Path, Projection, project
 from deploy.sandbox.refusal import Refusal, bad_option, no_entity, not_found
 from deploy.sandbox.rows import SERVER_ZONE, File, Row
-from deploy.sandbox.schema import DETAIL, Entity, TopLevel, load_schema
+from deploy.sandbox.schema import DETAIL, Contract, Entity, TopLevel
 from deploy.sandbox.table import Table
 from deploy.sandbox.values import changed, row_of
 from deploy.sandbox.wire import Endpoint, write_list, writer_of
@@ -47,10 +48,15 @@ class Variants:
     """How keys are sorted and compared, and how moments print."""
     detail_edits: Literal["stamp", "silent"] = "stamp"
     """Whether a change of nothing but detail rows moves the record's stamp; a real one may not."""
+    bad_save: int = 422
+    """Status for a record that cannot be saved: 422 with the errors at their fields, or 500 as on older builds."""
 
 
 class Instance:
-    """One ERP tenant: six entities, their files, and the two ways to read them."""
+    """One ERP tenant: its records and files, and how they are read through each of the endpoints.
+
+    Where no endpoint is given, the build's first is meant.
+    """
 
     def __init__(
         self,
@@ -60,30 +66,99 @@ class Instance:
         variants: Variants = Variants(),
     ) -> None:
         """The demo records and as many generated ones; `site` is the first segment of every path, or empty."""
-        self._variants = variants
-        self._schema = load_schema(build)
+        self.build = build
+        self.variants = variants
+        self._schema = Schema(build)
         root = f"/{site.strip('/')}" if site.strip("/") else ""
-        base = f"{root}/entity/{build.endpoint}/{build.version}"
-        self._endpoint = Endpoint(base, build.links, variants.ordering.zones)
-        self._data = make_data(self._schema, variants.ordering, build, volume)
+        self._wires = {
+            contract: Endpoint(
+                f"{root}/entity/{contract.name}/{contract.version}", build.links, variants.ordering.zones
+            )
+            for contract in self._schema.contracts
+        }
+        self._data = make_data(self._schema.whole, variants.ordering, build, volume)
 
-    def list(self, entity: str, query: Mapping[str, str]) -> Answer:
+    @property
+    def contracts(self) -> tuple[Contract, ...]:
+        """The endpoints, the main one first."""
+        return self._schema.contracts
+
+    @property
+    def entity_names(self) -> Sequence[str]:
+        """The names of all entities of all endpoints."""
+        return tuple(self._schema.whole)
+
+    def contract(self, name: str, version: str) -> Contract | None:
+        """The endpoint of this name and version, with its entities and their actions."""
+        return self._schema.contract(name, version)
+
+    def definition(self, entity: str) -> TopLevel | None:
+        """An entity with the fields of all endpoints, by which its rows are kept."""
+        return self._schema.whole.get(entity)
+
+    def rows(self, entity: str) -> Iterator[Row]:
+        """All records of an entity in the order of its keys; raises LookupError for an unknown entity."""
+        return iter(self._table(entity)[0])
+
+    def row(self, entity: str, keys: Sequence[str]) -> Row | None:
+        """One record, found as `get` finds it; raises LookupError for an unknown entity."""
+        values = [part for key in keys for part in key.split("|") if part]
+        by_id = len(values) == 1 and _GUID.fullmatch(values[0]) is not None
+        return (self.keyed(entity, values, by_id=True) if by_id else None) or self.keyed(entity, values)
+
+    def keyed(self, entity: str, values: Sequence[str], by_id: bool = False) -> Row | None:
+        """The record with exactly these keys, or with this id; raises LookupError for an unknown entity."""
+        table, _ = self._table(entity)
+        return table.by_id(values[0]) if by_id else table.by_keys(values)
+
+    def matching(self, definition: TopLevel, text: str) -> Sequence[Row]:
+        """The records that a filter finds, without regard to what can be listed; raises Refusal for a bad filter."""
+        rows, _ = self._data.tables[definition.name].page(self._bound(definition, text), 0, None)
+        return rows
+
+    def empty(self, entity: str) -> Row:
+        """A record of which nothing is known but a new id; raises LookupError for an unknown entity."""
+        return row_of(self._table(entity)[1], {})
+
+    def keep(self, entity: str, row: Row) -> None:
+        """Puts a record in, or in the place of the one with its id; raises as `insert` does."""
+        table, _ = self._table(entity)
+        (table.replace if table.by_id(row.id) else table.add)(row)
+
+    def list(self, entity: str, query: Mapping[str, str], contract: Contract | None = None) -> Answer:
         """A page of records; `query` has the decoded options (`$filter`, `$select`, …), others are ignored."""
+        found = contract or self.contracts[0]
         try:
-            return self._list(self._entity(entity), query)
+            return self._list(_entity(found, entity), query, self._wires[found])
         except Refusal as refusal:
             return refusal.answer()
 
-    def get(self, entity: str, keys: Sequence[str], query: Mapping[str, str]) -> Answer:
+    def get(
+        self, entity: str, keys: Sequence[str], query: Mapping[str, str], contract: Contract | None = None
+    ) -> Answer:
         """One record by id (a single GUID) or by its key values, percent-decoded; `|` may separate them as `/` does."""
+        found = contract or self.contracts[0]
         try:
-            definition = self._entity(entity)
+            definition = _entity(found, entity)
             projection = _projection(definition, query, ())
-            record = self._find(entity, [part for key in keys for part in key.split("|") if part])
+            check_one(definition, projection)
+            record = self.row(entity, keys)
+            if record is None:
+                raise no_entity(self.variants.missing_status)
         except Refusal as refusal:
             return refusal.answer()
-        body = writer_of(projection, definition.form, self._endpoint)(record, 1)
+        return self.written(record, projection, definition, found)
+
+    def written(
+        self, record: Row, projection: Projection, definition: TopLevel, contract: Contract
+    ) -> Answer:
+        """A record as one endpoint answers it."""
+        body = writer_of(projection, definition.form, self._wires[contract])(record, 1)
         return Answer(200, body.encode("utf-8", "replace"), rows=1)
+
+    def base(self, contract: Contract) -> str:
+        """The path of an endpoint: `/MyStoreInstance/entity/Default/24.200.001`."""
+        return self._wires[contract].base
 
     def file(self, file_id: str) -> Answer:
         """The bytes of an attached file."""
@@ -94,9 +169,9 @@ class Instance:
             return Answer(200, file.content, "application/octet-stream")
         return Answer(200, b"", "application/octet-stream", drawn=file.content)
 
-    def screen_id(self, entity: str) -> str | None:
+    def screen_id(self, entity: str, contract: Contract | None = None) -> str | None:
         """The number of an entity's form; None for an entity that the endpoint does not have."""
-        definition = self._schema.get(entity)
+        definition = (contract or self.contracts[0]).entities.get(entity)
         return definition.form.screen_id if definition else None
 
     def insert(self, entity: str, record: Mapping[str, object]) -> str:
@@ -113,7 +188,7 @@ class Instance:
         """Sets fields of a record and its stamp of last change; raises as `insert` does, LookupError without record."""
         table, definition = self._table(entity)
         row = _known(table.by_id(record_id), entity, record_id)
-        silent = self._variants.detail_edits == "silent" and _only_details(definition, fields)
+        silent = self.variants.detail_edits == "silent" and _only_details(definition, fields)
         table.replace(changed(definition, row, fields if silent else _stamped(definition, fields)))
 
     def id_of(self, entity: str, keys: Sequence[str]) -> str:
@@ -136,17 +211,17 @@ class Instance:
         for file in files_of(table.remove(record_id)):
             self._data.files.pop(file.id, None)  # a generated one was never kept
 
-    def attach(self, entity: str, record_id: str, filename: str, content: bytes) -> str:
+    def attach(self, entity: str, record_id: str, filename: str, content: bytes, comment: str = "") -> str:
         """Attaches a file to a record, or to the detail row that has this id; returns the file's id.
 
-        A file of the same name is overwritten under its id. Raises LookupError when there is no such row.
+        A file of the same name is overwritten under its id, its comment too. Raises LookupError without such a row.
         """
         table, definition = self._table(entity)
         row_id = record_id.lower()
         direct = table.by_id(row_id)
         for row in (direct,) if direct else table:
             name = file_name(definition, row, filename)
-            found = attached(definition, row, row_id, File(str(uuid.uuid4()), name, content))
+            found = attached(definition, row, row_id, File(str(uuid.uuid4()), name, content, comment))
             if found is not None:
                 changed_row, file = found
                 table.replace(changed_row)
@@ -154,48 +229,40 @@ class Instance:
                 return file.id
         raise LookupError(f"{entity} has no record or detail row with the id {record_id}")
 
-    def _list(self, entity: TopLevel, query: Mapping[str, str]) -> Answer:
+    def _list(self, entity: TopLevel, query: Mapping[str, str], wire: Endpoint) -> Answer:
         top, skip = _count(query, "$top"), _count(query, "$skip") or 0
         bound = self._bound(entity, query.get("$filter", ""))
         paths = bound.paths if bound else ()
         projection = _projection(entity, query, paths)
-        check_list(projection)
-        if non_key_fields(entity, paths) and not self._variants.refuse_non_key_filters:
+        check_list(entity, projection)
+        if non_key_fields(entity, paths) and not self.variants.refuse_non_key_filters:
             return Answer(200, b"[]")
         check_filter(entity, paths)
         rows, passed = self._data.tables[entity.name].page(bound, skip, top)
-        body = write_list(rows, writer_of(projection, entity.form, self._endpoint))
+        body = write_list(rows, writer_of(projection, entity.form, wire))
         return Answer(200, body, rows=len(rows), skipped=passed, ids=tuple(row.id for row in rows))
 
     def _bound(self, entity: TopLevel, text: str) -> Bound | None:
         if not text.strip():
             return None
-        return Binder(entity, self._variants.ordering, self._variants.match_across_views).bind(parse(text))
-
-    def _find(self, entity: str, keys: Sequence[str]) -> Row:
-        table = self._data.tables[entity]
-        row = table.by_id(keys[0]) if len(keys) == 1 and _GUID.fullmatch(keys[0]) else None
-        row = row or table.by_keys(keys)
-        if row is None:
-            raise no_entity(self._variants.missing_status)
-        return row
-
-    def _entity(self, name: str) -> TopLevel:
-        entity = self._schema.get(name)
-        if entity is None:
-            raise not_found(f"entity {name}")
-        return entity
+        return Binder(entity, self.variants.ordering, self.variants.match_across_views).bind(parse(text))
 
     def _table(self, entity: str) -> tuple[Table, TopLevel]:
         if entity not in self._data.tables:
             raise LookupError(f"there is no entity {entity!r}; there are {', '.join(self._data.tables)}")
-        return self._data.tables[entity], self._schema[entity]
+        return self._data.tables[entity], self._schema.whole[entity]
 
 
-def _projection(entity: Entity, query: Mapping[str, str], filtered: Sequence[Path]) -> Projection:
-    return project(
-        entity, query.get("$select", ""), query.get("$expand", ""), query.get("$custom", ""), filtered
-    )
+def _entity(contract: Contract, name: str) -> TopLevel:
+    entity = contract.entities.get(name)
+    if entity is None:
+        raise not_found(f"entity {name}")
+    return entity
+
+
+def _projection(entity: TopLevel, query: Mapping[str, str], filtered: Sequence[Path]) -> Projection:
+    select = "" if entity.form.whole else query.get("$select", "")
+    return project(entity, select, query.get("$expand", ""), query.get("$custom", ""), filtered)
 
 
 def _count(query: Mapping[str, str], name: str) -> int | None:

@@ -14,7 +14,8 @@ from typing import Any, Final, Literal
 
 from deploy.sandbox.builds import BUILDS
 from deploy.sandbox.collation import COLLATIONS
-from deploy.sandbox.entity_fields import TOP_LEVEL
+from deploy.sandbox.contracts import entity_names
+from deploy.sandbox.odata_feeds import CLASSES
 from deploy.sandbox.ordering import Combo
 from deploy.sandbox.rows import SERVER_ZONE
 
@@ -57,6 +58,7 @@ class Options:
     unknown_tenant: Literal["refuse", "any", "default"]
     branches: tuple[str, ...]
     forbid: list[str]
+    rows_each: int
     orders: int
     customers: int
     items: int
@@ -101,6 +103,15 @@ class Options:
     bad_login: int
     dead_token_logout: int
     latency: Latency
+    write_latency: float
+    bad_save: int
+    view_only: list[str]
+    operation_seconds: float
+    long_actions: list[str]
+    action_location: Literal["record", "none"]
+    odata_page: int
+    forbid_classes: list[str]
+    unexposed: Literal[404, 403]
     control: bool
     events: Path | None
 
@@ -137,6 +148,9 @@ def read_options(arguments: Sequence[str]) -> Options:
     for option, names in (("--tenants", options.tenants), ("--user", users)):
         if len({name.casefold() for name in names}) < len(names):
             parser.error(f"argument {option}: a name is given twice: {', '.join(names)}")
+    unknown = {name.casefold() for name in options.view_only} - {name.casefold() for name in users}
+    if unknown:
+        parser.error(f"argument --view-only: there is no user {', '.join(sorted(unknown))}")
     if options.more_tenants and options.unknown_tenant == "any":
         parser.error("argument --unknown-tenant: only a site with one tenant takes any; leave --tenants out")
     return options
@@ -192,6 +206,13 @@ def _positive(text: str) -> float:
     return number
 
 
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < inf:
+        raise ValueError(text)
+    return number
+
+
 def _offset(text: str) -> timezone:
     """`+HH:MM` or `-HH:MM`."""
     match = _OFFSET.fullmatch(text)
@@ -218,13 +239,15 @@ def _user(text: str) -> tuple[str, str]:
 
 
 def _add_data(add: Add) -> None:
-    add("--build", choices=sorted(BUILDS), default="2022R1", help="recorded build to imitate [%(default)s]")
+    add("--build", choices=sorted(BUILDS), default="2025R1", help="edition to imitate [%(default)s]")
     add(
         "--site",
         type=_site,
         default="MyStoreInstance",
         help="virtual directory; empty for the root [%(default)s]",
     )
+    rows = "records of each entity that the demo has none of [%(default)s]"
+    add("--rows-each", type=_count, default=7, metavar="N", help=rows)
     add("--orders", type=_count, default=0, metavar="N", help="sales orders to generate [%(default)s]")
     add("--customers", type=_count, default=0, metavar="N", help="customers to generate [%(default)s]")
     add("--items", type=_count, default=0, metavar="N", help="stock items to generate [%(default)s]")
@@ -289,7 +312,7 @@ def _add_tenants(add: Add) -> None:
     more = {"dest": "more_users", "type": _user, "metavar": "NAME:PASSWORD"}
     add("--user", **more, **_AGAIN, help="another API user; may be given again [none]")
     forbid = "entity that no user has a right to; may be given again [none]"
-    add("--forbid", choices=sorted(TOP_LEVEL), metavar="ENTITY", **_AGAIN, help=forbid)
+    add("--forbid", choices=entity_names(), metavar="ENTITY", **_AGAIN, help=forbid)
 
 
 def _add_client(add: Add) -> None:
@@ -336,5 +359,29 @@ def _add_sign_in(add: Add) -> None:
 def _add_work(add: Add) -> None:
     latency = "the ERP's work, in ms: BASE, +PER_ROW, +PER_SKIPPED row [0,0,0]"
     add("--latency", type=Latency.parse, default=Latency(0, 0, 0), metavar="B,R,S", help=latency)
+    slow = "how long a write takes besides, s [%(default)g]"
+    add("--write-latency", type=_seconds, default=0.0, metavar="S", help=slow)
+    bad = "for a record that cannot be saved [%(default)s]"
+    add("--bad-save", type=int, choices=(422, 500), default=422, help=bad)
+    only = "user whose saves are answered and not made; may be given again [none]"
+    add("--view-only", metavar="USER", **_AGAIN, help=only)
+    add(
+        "--operation-seconds",
+        type=_positive,
+        default=1.0,
+        metavar="S",
+        help="of a long operation [%(default)g]",
+    )
+    long = "that runs as a long operation though it need not; may be given again [none]"
+    add("--long-action", dest="long_actions", metavar="ENTITY/ACTION", **_AGAIN, help=long)
+    where = "Location of an action that is done at once [%(default)s]"
+    add("--action-location", choices=("record", "none"), default="record", help=where)
+    page = "rows of a page of OData v4; 0: no limit [%(default)s]"
+    add("--odata-page", type=_count, default=1000, metavar="N", help=page)
+    hidden = "for an inquiry that is not exposed; with 403 the metadata lists it [%(default)s]"
+    add("--unexposed", type=int, choices=(404, 403), default=404, help=hidden)
+    denied = "data access class that no user has a right to; may be given again [none]"
+    classes = sorted(feed.name for feed in CLASSES)
+    add("--forbid-dac", dest="forbid_classes", choices=classes, metavar="NAME", **_AGAIN, help=denied)
     add("--control", action="store_true", help="serve the control API under /_sandbox/ [off]")
     add("--events", type=Path, metavar="FILE", help="append each event to it, as a line of JSON [none]")

@@ -31,6 +31,7 @@ class GeneratedOrders:
         self._buyers = buyers or _DEMO_CUSTOMERS
         self._attachments = attachments
         self._first_day = datetime(build.order_year, 11, 1, tzinfo=SERVER_ZONE)
+        self._names = entity.fields.keys()
         self._order, self._line = _Filler(entity), _Filler(_details_of(entity))
         self._seed = hashlib.blake2b(f"orders {attachments.seed}".encode()).digest()
 
@@ -54,7 +55,10 @@ class GeneratedOrders:
         )
         total = sum(price * quantity for _, price, quantity in lines)
         quantity = sum(quantity for _, _, quantity in lines)
-        return self._order.row(_guid(ids, 0), self._header(index, draw, total, quantity, details))
+        header = self._header(index, draw, total, quantity, details)
+        if "NoteID" in self._names:
+            header = {**header, "NoteID": _guid(ids, 0)}
+        return self._order.row(_guid(ids, 0), header)
 
     def _details(self, index: int, number: int, row_id: str, line: tuple[str, int, int]) -> Row:
         row = self._line.row(row_id, _line_values(number, *line))

@@ -35,9 +35,11 @@ _EDM_TYPES: Mapping[str, str] = {
     "Decimal": "Edm.Decimal",
     "Int": "Edm.Int32",
     "Short": "Edm.Int16",
+    "Long": "Edm.Int64",
+    "Byte": "Edm.Byte",
     "Guid": "Edm.Guid",
 }
-_NUMBERS = frozenset({"Edm.Decimal", "Edm.Int32", "Edm.Int16"})
+_NUMBERS = frozenset({"Edm.Decimal", "Edm.Int64", "Edm.Int32", "Edm.Int16", "Edm.Byte"})
 _UNORDERED = frozenset({"Edm.Boolean", "Edm.Guid"})
 _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "eq": operator.eq,

@@ -20,7 +20,7 @@ Path = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Member:
-    """A field of the answer; `inner` says what of a nested entity is in it."""
+    """A field of the answer; `inner` says what of a nested entity is in it. Without, a nested entity is null there."""
 
     field: Field
     inner: "Projection | None"

@@ -3,10 +3,11 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from deploy.sandbox import replies
 from deploy.sandbox.answer import Answer
+from deploy.sandbox.describing import ad_hoc_schema, swagger
 from deploy.sandbox.exchange import Exchange
 from deploy.sandbox.replies import Reply
 from deploy.sandbox.sessions import SignIn
@@ -15,22 +16,25 @@ from deploy.sandbox.tenants import known_branch
 
 
 async def versions(exchange: Exchange, caller: SignIn | None) -> Reply:
-    """The list of endpoints: open to all; a caller who is signed in spends a request on it."""
+    """The list of endpoints: open to all; who is signed in spends a request on it, and sees the tenant's own too."""
     if caller is not None:
-        refused = await _admit(exchange, caller)
-        if refused is not None:
-            return refused
+        barred = await exchange.admit(caller)
+        if barred is not None:
+            return barred
         await asyncio.sleep(exchange.site.options.latency.base)
-    return replies.version_list(_versions(exchange.site))
+    return replies.version_list(_versions(exchange.site, own=caller is not None))
 
 
-def _versions(site: Site) -> dict[str, object]:
-    build = site.build
-    prefix = f"/{site.options.site}" if site.options.site else ""
-    href = f"{prefix}/entity/{build.endpoint}/{build.version}/"
-    version = {"acumaticaBuildVersion": build.acumatica_build, "databaseVersion": build.acumatica_build}
-    endpoint = {"name": build.endpoint, "version": build.version, "href": href}
-    return {"version": version, "endpoints": [endpoint]}
+def _versions(site: Site, own: bool) -> dict[str, object]:
+    """The document of endpoints, the tenant's own included or not."""
+    number = site.build.acumatica_build
+    root = f"/{site.options.site}/entity" if site.options.site else "/entity"
+    endpoints = [
+        {"name": each.name, "version": each.version, "href": f"{root}/{each.name}/{each.version}/"}
+        for each in site.instance.contracts
+        if own or not each.own
+    ]
+    return {"version": {"acumaticaBuildVersion": number, "databaseVersion": number}, "endpoints": endpoints}
 
 
 async def read(exchange: Exchange, caller: SignIn) -> Reply:
@@ -38,12 +42,9 @@ async def read(exchange: Exchange, caller: SignIn) -> Reply:
 
     What our own work takes is part of it.
     """
-    refused = await _admit(exchange, caller)
-    if refused is not None:
-        return refused
-    refused = _no_access(exchange, caller)
-    if refused is not None:
-        return refused
+    barred = await exchange.admit(caller) or no_access(exchange, caller)
+    if barred is not None:
+        return barred
     began = time.monotonic()
     site = exchange.site
     request = exchange.request
@@ -57,16 +58,7 @@ async def read(exchange: Exchange, caller: SignIn) -> Reply:
     return replies.data(site.build.name, answer, caller.who.tenant.user_branch, site.user_zone)
 
 
-async def _admit(exchange: Exchange, caller: SignIn) -> Reply | None:
-    """Wait for the session's turn, then in the license's queue; then take a seat. Or the refusal."""
-    await exchange.take_turn(caller)
-    await exchange.take_core()
-    if caller.kind == "cookie" and caller.session is None:
-        return replies.not_signed_in()
-    return exchange.take_seat(caller)
-
-
-def _no_access(exchange: Exchange, caller: SignIn) -> Reply | None:
+def no_access(exchange: Exchange, caller: SignIn) -> Reply | None:
     """The refusal of a branch that is not there, or of an entity that the caller has no right to, if any.
 
     A cookie session keeps the rights with which it began (reported by live instances).
@@ -77,28 +69,38 @@ def _no_access(exchange: Exchange, caller: SignIn) -> Reply | None:
         return replies.unknown_branch(branch)
     entity = exchange.path[3] if len(exchange.path) > 3 else ""
     forbidden = caller.forbidden if caller.kind == "cookie" else site.forbidden
-    screen = site.instance.screen_id(entity)
+    contract = site.instance.contract(*exchange.path[1:3]) if len(exchange.path) > 3 else None
+    screen = site.instance.screen_id(entity, contract)
     return replies.no_right(entity, screen) if screen and entity in forbidden else None
 
 
 def look_up(site: Site, method: str, path: Sequence[str], query: dict[str, str]) -> Answer:
     """Answer `{endpoint}/{version}/{entity}[/{key}…]` or `{endpoint}/{version}/files/{id}`."""
-    if len(path) < 3 or (path[0].casefold(), path[1]) != (site.build.endpoint.casefold(), site.build.version):
-        return _no_resource(path)
+    contract = site.instance.contract(path[0], path[1]) if len(path) > 2 else None
+    if contract is None:
+        return no_resource(path)
     if method != "GET":
-        return _refused(405, f"The requested resource does not support http method '{method}'.")
+        return refused(405, f"The requested resource does not support http method '{method}'.")
     entity, keys = path[2], path[3:]
+    if path[2:] == ["swagger.json"]:
+        address = urlsplit(site.url)
+        return swagger(site.instance, contract, f"{address.scheme}://{address.netloc}")
+    if keys == ["$adHocSchema"]:
+        return ad_hoc_schema(site.instance, contract, entity)
     if entity == "files":
-        return site.instance.file(keys[0]) if len(keys) == 1 else _no_resource(path)
-    return site.instance.get(entity, keys, query) if keys else site.instance.list(entity, query)
+        return site.instance.file(keys[0]) if len(keys) == 1 else no_resource(path)
+    if keys:
+        return site.instance.get(entity, keys, query, contract)
+    return site.instance.list(entity, query, contract)
 
 
-def _no_resource(path: Sequence[str]) -> Answer:
-    """Another endpoint or version than the build's: 404 (reported); the body was never captured."""
-    return _refused(
+def no_resource(path: Sequence[str]) -> Answer:
+    """An endpoint or version that the build has not: 404 (reported); the body was never captured."""
+    return refused(
         404, f"No HTTP resource was found that matches the request URI '/entity/{'/'.join(path)}'."
     )
 
 
-def _refused(status: int, words: str) -> Answer:
+def refused(status: int, words: str) -> Answer:
+    """ASP.NET's own refusal of a request."""
     return Answer(status, replies.message(status, words).body)

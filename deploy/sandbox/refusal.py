@@ -104,6 +104,40 @@ def bad_option(name: str, value: str) -> Refusal:
     )
 
 
+def bad_body(field: str, words: str) -> Refusal:
+    """A body that ASP.NET cannot bind. Not recorded: the shape is its usual one."""
+    return Refusal(400, {"message": "The request is invalid.", "modelState": {f"entity.{field}": [words]}})
+
+
+def precondition_failed() -> Refusal:
+    """A record that is there against `If-None-Match`, or not there against `If-Match` (documented; no body is)."""
+    return Refusal(412, {"message": "The precondition is not satisfied."})
+
+
+def ambiguous() -> Refusal:
+    """A `$filter` of a PUT that finds more than one record. The text was never captured."""
+    return _server_error(
+        "More than one entity satisfies the condition.",
+        f"{_NAMESPACE}.MoreThanOneEntitySatisfiesTheConditionException",
+        f"{_NAMESPACE}.EntityService.Put(EntityImpl entity, EntityQuery query)",
+    )
+
+
+def has_errors(title: str, inserted: bool, errors: list[str]) -> Refusal:
+    """A save that failed, in the form of older builds (recorded: 500)."""
+    return _server_error(
+        f"{raised(title, inserted)}\n" + "\n".join(errors),
+        f"{_NAMESPACE}.OutcomeEntityHasErrorsException",
+        f"{_NAMESPACE}.EntityService.Put(EntityImpl entity, EntityQuery query)",
+    )
+
+
+def raised(title: str, inserted: bool) -> str:
+    """The ERP's sentence for a record that could not be saved (recorded, two blanks included)."""
+    doing = "Inserting " if inserted else "Updating "
+    return f"{doing} '{title}' record raised at least one error. Please review the errors."
+
+
 def not_found(what: str) -> Refusal:
     """An entity or file that the endpoint does not have: 404 (reported); the body was never captured."""
     return Refusal(404, {"message": f"No HTTP resource was found that matches the request: {what}."})

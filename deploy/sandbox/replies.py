@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from email.utils import format_datetime
 from html import escape
 from string import ascii_lowercase, digits
+from typing import Literal
 from urllib.parse import quote
 
 from deploy.sandbox import pages
@@ -63,6 +64,27 @@ def text(status: int, body: str) -> Reply:
     return Reply(status, (("Content-Type", "text/plain"),) if body else (), body.encode())
 
 
+def document(status: int, body: Mapping[str, object]) -> Reply:
+    """A JSON object."""
+    return Reply(status, (*_PRIVATE, ("Content-Type", JSON)), _compact(body))
+
+
+def bad_request(words: str) -> Reply:
+    """A body that ASP.NET cannot bind (the shape is its usual one; none was captured)."""
+    return document(400, {"message": "The request is invalid.", "modelState": {"entity": [words]}})
+
+
+def acted(status: Literal[202, 204], location: str, path: str, cookies: Headers) -> Reply:
+    """An action that has begun (202) or is done (204), with where to look next, if anywhere (recorded)."""
+    where = (("Location", location),) if location else ()
+    return Reply(status, (*_PRIVATE, *where, *cookies, *_request_cookies(f"~/{path}")))
+
+
+def user_cookies(user_branch: int, zone: str) -> Headers:
+    """The cookies that each answer of the API sets."""
+    return (_locale(zone), _branch(user_branch))
+
+
 def message(status: int, words: str) -> Reply:
     """ASP.NET's HttpError with a message and no exception."""
     return Reply(status, (*_PRIVATE, ("Content-Type", JSON)), _compact({"message": words}))
@@ -103,10 +125,18 @@ def error_redirect(site: str, words: str) -> Reply:
 
 def data(build: str, answer: Answer, user_branch: int, zone: str) -> Reply:
     """An answer of the ERP's data. JSON says its length and is not compressed; a file's octets come chunked."""
-    caching: Mapping[str, Headers] = {"2022R1": (), "2024R1": _PRIVATE}
-    headers = (*caching[build], ("Content-Type", answer.content_type), _locale(zone), _branch(user_branch))
+    caching = () if build == "2022R1" else _PRIVATE
+    headers = (*caching, ("Content-Type", answer.content_type), _locale(zone), _branch(user_branch))
     sized = answer.content_type != "application/octet-stream"
     return Reply(answer.status, headers, answer.body, sized, answer.rows, drawn=answer.drawn)
+
+
+def with_request(reply: Reply, path: str, location: str = "") -> Reply:
+    """The answer to a write: it names and times the request in cookies, and may say where something now is."""
+    where = (("Location", location),) if location else ()
+    bodiless = tuple(pair for pair in reply.headers if pair[0] != "Content-Type")
+    headers = bodiless if reply.status == 204 else reply.headers
+    return replace(reply, headers=(*headers, *where, *_request_cookies(f"~/{path}")))
 
 
 def version_list(document: object) -> Reply:
@@ -147,7 +177,7 @@ def identity(document: Mapping[str, object] | None) -> Reply:
 def signed_in(session_id: str | None, ticket: str, user_branch: int, zone: str) -> Reply:
     """A cookie sign-in, with every cookie twice as recorded; no session id for one who holds it already."""
     fresh = (_session_cookie(session_id),) if session_id else ()
-    forms_ticket = ("Set-Cookie", f".ASPXAUTH={ticket}; path=/; HttpOnly")
+    forms_ticket = _ticket_cookie(ticket)
     cookies = (*fresh, forms_ticket, _branch(user_branch), _locale(zone))
     return Reply(204, (*_PRIVATE, *cookies, *cookies, *_request_cookies("~/entity/auth/login")))
 
@@ -192,6 +222,15 @@ def required_length() -> Reply:
             "Length Required", "HTTP Error 411. The request must be chunked or have a content length."
         ),
     )
+
+
+def session_cookies(session_id: str, ticket: str) -> Headers:
+    """The two cookies of a session that a call by Basic has opened."""
+    return (_session_cookie(session_id), _ticket_cookie(ticket))
+
+
+def _ticket_cookie(ticket: str) -> tuple[str, str]:
+    return ("Set-Cookie", f".ASPXAUTH={ticket}; path=/; HttpOnly")
 
 
 def _session_cookie(session_id: str) -> tuple[str, str]:

@@ -21,6 +21,7 @@ class File(NamedTuple):
     id: str
     filename: str
     content: Content
+    comment: str = ""
 
 
 class Row(NamedTuple):
@@ -31,6 +32,8 @@ class Row(NamedTuple):
     files: tuple[File, ...] = ()
     custom: Mapping[str, Scalar] = NO_CUSTOM_VALUES
     """Values of user-defined fields, by `View.Field`."""
+    note: str | None = ""
+    """The text of the note; None for that of a record which has just been inserted (recorded)."""
 
 
 Value = Scalar | Row | tuple[Row, ...] | None

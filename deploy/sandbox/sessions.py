@@ -5,7 +5,7 @@ live instances. Opening may be refused by a login limit; nothing else fails.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -56,12 +56,19 @@ def reached_limit(open_sessions: int, of_the_user: int, limits: SeatLimits) -> S
 class Seats:
     """The open sessions. A session outlives its request; it ends by sign-out, expiry or a site restart."""
 
-    def __init__(self, log: EventLog, limits: SeatLimits, idle_seconds: float) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        limits: SeatLimits,
+        idle_seconds: float,
+        closed: Callable[[int], None] = lambda _session: None,
+    ) -> None:
         """A cookie session closes after `idle_seconds` without a request, a bearer's when its token expires.
-        Lower `limits` close no session; they refuse the next."""
+        Lower `limits` close no session; they refuse the next. `closed` is told of each session that has ended."""
         self.limits = limits
         self._log = log
         self._idle_seconds = idle_seconds
+        self._closed = closed
         self._holders: set[SignIn] = set()
         self._opened = 0
         self._timers: dict[SignIn, asyncio.TimerHandle] = {}
@@ -88,6 +95,7 @@ class Seats:
         if sign_in.session is None:
             return
         self._log.add("session_close", request, sign_in.session, why=why)
+        self._closed(sign_in.session)
         sign_in.session = None
         self._holders.discard(sign_in)
         if sign_in in self._timers:

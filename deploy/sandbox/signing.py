@@ -26,7 +26,7 @@ _LOCKED_LOGIN = "Error: Your account has been locked out. Please contact your sy
 def authenticate(site: Site, request: Request) -> SignIn | None:
     """Whose request this is: by its bearer token, or else by its cookies."""
     authorization = request.headers.get("authorization", "")
-    if authorization:
+    if authorization and not authorization.lower().startswith("basic "):  # the cookies of such a call count
         grant = site.identity.bearer(authorization)
         return grant.caller(request.cookies.get("ASP.NET_SessionId", "")) if grant else None
     found = site.cookies.find(request.cookies)
@@ -163,7 +163,7 @@ async def logout(exchange: Exchange) -> Reply:
     it does wait for a request of the same session. Without a session there is nothing to do."""
     site = exchange.site
     site.license.count()
-    by_bearer = "authorization" in exchange.request.headers
+    by_bearer = exchange.request.headers.get("authorization", "").lower().startswith("bearer")
     caller = authenticate(site, exchange.request)
     if caller is None and by_bearer and site.options.dead_token_logout == 401:
         return replies.not_signed_in()

@@ -15,6 +15,7 @@ from deploy.sandbox.generate import Volume
 from deploy.sandbox.instance import Instance, Variants
 from deploy.sandbox.license import License, calendar_entry, sliding_entry
 from deploy.sandbox.oauth import Client, Identity, Rules
+from deploy.sandbox.operations import Operations
 from deploy.sandbox.options import Options
 from deploy.sandbox.ordering import Ordering, Zones
 from deploy.sandbox.plan import Plan
@@ -35,6 +36,7 @@ class Site:
     log: EventLog
     license: License
     seats: Seats
+    operations: Operations
     tenants: Tenants
     identity: Identity
     cookies: Cookies
@@ -54,6 +56,8 @@ def make_site(options: Options, port: int, events: TextIO | None = None) -> Site
     log = EventLog(file=events)
     tenants = Tenants(options.tenants, options.unknown_tenant)
     instance = _instance(options, build)
+    operations = Operations(log, options.operation_seconds, options.long_actions)
+    limits = SeatLimits(options.max_sessions, options.max_logins_per_user)
     return Site(
         options=options,
         url=options.url(port),
@@ -61,13 +65,14 @@ def make_site(options: Options, port: int, events: TextIO | None = None) -> Site
         instance=instance,
         log=log,
         license=_license(options),
-        seats=Seats(log, SeatLimits(options.max_sessions, options.max_logins_per_user), options.idle_seconds),
+        seats=Seats(log, limits, options.idle_seconds, operations.abort),
+        operations=operations,
         tenants=tenants,
         identity=_identity(options, tenants),
         cookies=Cookies(),
         faults=Faults(),
         plan=Plan(instance, log),
-        forbidden=set(options.forbid),
+        forbidden={*options.forbid, *options.forbid_classes},
     )
 
 
@@ -80,7 +85,7 @@ def _identity(options: Options, tenants: Tenants) -> Identity:
         password_grant=not options.forbid_password_grant,
     )
     client = Client(options.client_guid, options.client_secret, options.tenants)
-    accounts = Accounts(options.passwords, options.lock_after)
+    accounts = Accounts(options.passwords, options.lock_after, options.view_only)
     return Identity(client, accounts, tenants, rules, time.monotonic)
 
 
@@ -98,6 +103,7 @@ def _instance(options: Options, build: Build) -> Instance:
         match_across_views=options.across_views == "match",
         ordering=ordering,
         detail_edits=options.detail_edits,
+        bad_save=options.bad_save,
     )
     volume = Volume(
         orders=options.orders,
@@ -106,6 +112,7 @@ def _instance(options: Options, build: Build) -> Instance:
         awkward_keys=options.awkward_keys,
         files_each=options.files_each,
         big_file=options.big_file,
+        rows_each=options.rows_each,
         seed=options.seed,
     )
     return Instance(build, options.site, volume, variants)

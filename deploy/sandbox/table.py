@@ -12,6 +12,7 @@ from deploy.sandbox.rows import Row, Scalar
 from deploy.sandbox.schema import TopLevel
 from deploy.sandbox.spans import Key, Reach, Span, reach
 
+_INTEGERS = frozenset({"Int", "Short", "Long", "Byte"})
 _MADE = 32_768  # rows that are kept of those that can be made again
 
 
@@ -22,7 +23,7 @@ class Unmade(Protocol):
     def count(self) -> int:
         """How many there are, numbered from 0."""
 
-    def keys(self, index: int) -> tuple[str, ...]:
+    def keys(self, index: int) -> tuple[Scalar, ...]:
         """The keys of one."""
 
     def id(self, index: int) -> str:
@@ -35,7 +36,7 @@ class Unmade(Protocol):
 class Table:
     """A sorted list of rows with an index by id; keys and ids are unique.
 
-    In the list a row that is not made yet is its number.
+    In the list a row that is not made yet is its number. Without keys the rows are in the order of their ids.
     """
 
     def __init__(
@@ -45,11 +46,13 @@ class Table:
         self._names = entity.form.keys
         fields = [entity.fields[name] for name in entity.form.keys]
         self._columns = [(field.index, ordering.sorted_by(field)) for field in fields]
+        self._types = [int if field.kind in _INTEGERS else str for field in fields]
         entries: list[tuple[Key, str, Row | int]] = [(self._key_of(row), row.id, row) for row in rows]
         self._made: Callable[[int], Row] = _nothing_unmade
         if unmade is not None:
             self._made = lru_cache(_MADE)(unmade.make)
-            entries += ((self._key(unmade.keys(n)), unmade.id(n), n) for n in range(unmade.count))
+            numbers = range(unmade.count)
+            entries += ((self._key(unmade.keys(n)) or (unmade.id(n),), unmade.id(n), n) for n in numbers)
         entries.sort(key=lambda entry: entry[0])
         self._keys = [key for key, _, _ in entries]
         self._rows = [row for _, _, row in entries]
@@ -86,9 +89,12 @@ class Table:
 
     def by_keys(self, values: Sequence[str]) -> Row | None:
         """The row with these key values as a URL gives them, or None; one value too many or too few finds nothing."""
-        if len(values) != len(self._columns):
+        if not values or len(values) != len(self._columns):
             return None
-        key = self._key(values)
+        try:
+            key = self._key([convert(value) for convert, value in zip(self._types, values, strict=True)])
+        except ValueError:
+            return None
         at = bisect_left(self._keys, key)
         return self._row(at) if at < len(self._keys) and self._keys[at] == key else None
 
@@ -137,7 +143,7 @@ class Table:
             if value is None or isinstance(value, tuple):
                 raise ValueError(f"a record of {self._entity.name} needs its keys: {', '.join(self._names)}")
             values.append(value)
-        return self._key(values)
+        return self._key(values) or (row.id,)
 
 
 def _nothing_unmade(index: int) -> Row:

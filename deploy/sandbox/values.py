@@ -9,7 +9,7 @@ from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
 from deploy.sandbox.rows import NO_CUSTOM_VALUES, SERVER_ZONE, Row, Scalar, Value
-from deploy.sandbox.schema import DETAIL, LINKED, Entity, Field
+from deploy.sandbox.schema import DETAIL, LINKED, Entity, Field, TopLevel
 
 _PRICE_SCALE = Decimal("0.000001")
 _RATE_SCALE = Decimal("0.00000001")
@@ -31,7 +31,15 @@ def scale_of(field: str) -> Decimal:
 
 def row_of(entity: Entity, record: Mapping[str, object], row_id: str | None = None) -> Row:
     """A new row from plain values; its id is `row_id`, or the record's `id`, or a new one."""
-    return changed(entity, Row(row_id or _id_of(record), tuple(entity.empty_values())), record)
+    new_id = row_id or _id_of(record)
+    given = {**_implied(entity, new_id, record), **record} if isinstance(entity, TopLevel) else record
+    return changed(entity, Row(new_id, tuple(entity.empty_values())), given)
+
+
+def _implied(entity: TopLevel, row_id: str, record: Mapping[str, object]) -> Mapping[str, object]:
+    """What follows from the rest of a record: its note's id, and the second of two stamps of its change."""
+    found = {"NoteID": row_id, "LastModifiedDateTime": record.get("LastModified")}
+    return {name: value for name, value in found.items() if value and name in entity.fields}
 
 
 def changed(entity: Entity, row: Row, record: Mapping[str, object]) -> Row:
@@ -89,7 +97,7 @@ def scalar_of(name: str, kind: str, raw: object) -> Scalar:
             return raw.rstrip()
         case "Boolean", bool():
             return raw
-        case (("Int" | "Short"), int()) if not isinstance(raw, bool):
+        case (("Int" | "Short" | "Long" | "Byte"), int()) if not isinstance(raw, bool):
             return raw
         case "Decimal", (int() | float() | str() | Decimal()) if not isinstance(raw, bool):
             return _decimal_of(name, raw)

@@ -54,13 +54,16 @@ def _writer(projection: Projection, endpoint: Endpoint, view: str, with_self: bo
     def write(row: Row, number: int) -> str:
         row_id = row.id if has_note else uuid.uuid4()
         body = "".join([member(row) for member in members])
-        return f'{{"id":"{row_id}","rowNumber":{number},"note":{note}{body}{custom(row)}{after(row)}{files(row)}}}'
+        shown = note if row.note == "" else _note(row.note)
+        return f'{{"id":"{row_id}","rowNumber":{number},"note":{shown}{body}{custom(row)}{after(row)}{files(row)}}}'
 
     return write
 
 
 def _member_writer(member: Member, endpoint: Endpoint, view: str) -> _MemberWriter:
     index, prefix = member.field.index, f',"{member.field.name}":'
+    if member.inner is None and member.field.nested is not None:
+        return lambda row: f"{prefix}null"
     if member.inner is None:
         return _scalar_writer(index, prefix, _encoder(member.field.name, member.field.kind, endpoint))
     graph = view.partition("/")[0]
@@ -137,7 +140,13 @@ def _files_writer(endpoint: Endpoint) -> _MemberWriter:
 
 
 def _file(file: File, endpoint: Endpoint) -> str:
-    return f'{{"id":"{file.id}","filename":{_text(file.filename)},"href":"{endpoint.base}/files/{file.id}"}}'
+    comment = f',"comment":{_text(file.comment)}' if file.comment else ""
+    href = f"{endpoint.base}/files/{file.id}"
+    return f'{{"id":"{file.id}","filename":{_text(file.filename)},"href":"{href}"{comment}}}'
+
+
+def _note(text: str | None) -> str:
+    return "null" if text is None else f'{{"value":{_text(text)}}}'
 
 
 def _nothing(row: Row) -> str:
@@ -169,6 +178,8 @@ _ENCODERS: Mapping[str, Callable[[Any], str]] = {
     "Boolean": _boolean,
     "Int": str,
     "Short": str,
+    "Long": str,
+    "Byte": str,
     "Decimal": _decimal,
     "DateTime": _moment,
     "Guid": _text,

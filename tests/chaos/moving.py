@@ -291,8 +291,9 @@ class Game:
     def _matching(self) -> set[str]:
         """The rows that the list has now."""
         instance = self._desk.instance
-        bound = instance._bound(instance._schema[self._entity], self._setting.query.filter or "")
-        return {row.id for row in instance._data.tables[self._entity].page(bound, 0, None)[0]}
+        definition = instance.definition(self._entity)
+        assert definition
+        return {row.id for row in instance.matching(definition, self._setting.query.filter or "")}
 
     def _versions(self) -> dict[str, int]:
         records: list[Record] = msgspec.json.decode(

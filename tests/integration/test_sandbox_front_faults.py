@@ -98,12 +98,12 @@ def test_paths_that_lead_nowhere(sandbox: Sandbox, token: str, path: str, status
     assert read(sandbox, token, path).status_code == status
 
 
-def test_data_is_read_only(sandbox: Sandbox, token: str) -> None:
-    """What the sandbox does not imitate, writing, is a 405."""
-    response = sandbox.http.put(
+def test_a_record_is_not_posted(sandbox: Sandbox, token: str) -> None:
+    """A POST is for actions: one to an entity is a 405, and makes nothing."""
+    response = sandbox.http.post(
         f"{sandbox.url}{BASE}/SalesOrder", json={}, headers={"Authorization": f"Bearer {token}"}
     )
-    assert (response.status_code, "PUT" in response.json()["message"]) == (405, True)
+    assert (response.status_code, "POST" in response.json()["message"]) == (405, True)
 
 
 def test_data_has_the_recorded_headers(sandbox: Sandbox, token: str) -> None:

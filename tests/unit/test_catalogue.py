@@ -7,7 +7,7 @@ import re
 import pytest
 
 from deploy.sandbox.builds import BUILDS, Build
-from deploy.sandbox.schema import load_schema
+from deploy.sandbox.contracts import load_schema
 from plugins.catalogue import (
     ADDED,
     ENTITIES,
@@ -18,7 +18,8 @@ from plugins.catalogue import (
     key_fields,
     stamp,
 )
-from worker.errors import EntityUnknown
+from worker.erp.schema import is_named_inquiry
+from worker.errors import EntityUnknown, JobInvalid
 from worker.handler import Endpoint
 
 
@@ -62,6 +63,13 @@ def test_an_entity_that_the_endpoint_lacks_is_refused(entity: str, version: str,
     assert caught.value.field == "entity"
 
 
+@pytest.mark.parametrize("entity", ["SalesPricesInquiry", "CompaniesStructure", "EmailProcessing"])
+def test_an_inquiry_is_told_as_one(entity: str) -> None:
+    """What keeps no records is refused with the kind of job that it takes, though no schema is known."""
+    with pytest.raises(JobInvalid, match=re.escape('"kind": "inquiry"')):
+        key_fields(entity, Endpoint("Default", "24.200.001"))
+
+
 def test_the_catalogue_counts_what_the_metadata_has() -> None:
     """There are 105 entities in 20.200.001 and 119 in 24.200.001, as in the vendor's metadata."""
     assert len(ENTITIES.keys() - ADDED) == 105
@@ -74,11 +82,13 @@ def test_combos_and_stamps_are_what_the_endpoint_has(build: Build) -> None:
     """As the sandbox defines its entities: a key with codes behind it is a combo, and a stamp is a field of its own."""
     endpoint = Endpoint(build.endpoint, build.version)
     for name, entity in load_schema(build).items():
+        if is_named_inquiry(name):
+            continue
         coded = tuple(key for key in entity.form.keys if entity.fields[key].codes)
-        assert combos(name, endpoint) == coded, name
+        assert not key_fields(name, endpoint) or combos(name, endpoint) == coded, name
         found = stamp(name, endpoint)
         own = {"LastModified", "LastModifiedDateTime"} & entity.fields.keys()
-        assert found is None or {found} == own, name
+        assert found is None or found in own, name
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy.sandbox.builds import BUILDS
+from deploy.sandbox.contracts import load_schema
 from deploy.sandbox.instance import Instance, Variants
-from deploy.sandbox.schema import DETAIL, load_schema
+from deploy.sandbox.schema import DETAIL
 
 OLD = Instance(BUILDS["2022R1"], "MyStoreInstance")
 NEW = Instance(BUILDS["2024R1"], "MyStoreInstance")
@@ -269,6 +270,8 @@ def test_the_optimizer_names_every_field_when_none_is_selected() -> None:
 def test_every_other_nested_entity_can_be_expanded_in_lists(instance: Instance) -> None:
     """Apart from the history, every field of the definition that is nested has an answer."""
     for name, entity in load_schema(BUILDS["2024R1"]).items():
+        if entity.form.lists in ("one by one", "nothing"):
+            continue
         for field in entity.fields.values():
             if field.nested is None or field.delegate:
                 continue

@@ -56,6 +56,11 @@ def test_latency_is_in_milliseconds(text: str) -> None:
         ("--server-offset", "3"),
         ("--user-offset", "+15:00"),
         ("--big-file", "-1"),
+        ("--rows-each", "-1"),
+        ("--write-latency", "-1"),
+        ("--write-latency", "inf"),
+        ("--bad-save", "400"),
+        ("--view-only", "nobody"),
     ],
 )
 def test_a_value_that_cannot_be_served_is_refused(
