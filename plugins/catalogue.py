@@ -1,15 +1,13 @@
 """The entities of the vendor's Default endpoint, and the fields that name their records.
 
 For versions 20.200.001 to 24.200.001 the list is complete, so an entity that it lacks is refused before it
-reaches the ERP. Of other versions and other endpoints only the ERP knows what they hold.
+reaches the ERP. Of other versions and other endpoints only the ERP knows what they hold, in their schema.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from difflib import get_close_matches
-
-from worker.errors import EntityUnknown
+from worker.erp.schema import is_named_inquiry, like
+from worker.errors import EntityUnknown, JobInvalid
 from worker.handler import Endpoint
 
 OLDEST, NEWEST = (20, 200, 1), (24, 200, 1)
@@ -30,7 +28,7 @@ ENTITIES: dict[str, tuple[str, ...]] = {
     "BusinessAccount": ("BusinessAccountID",),
     "Carrier": (),
     "Case": ("CaseID",),
-    "CashSale": (),
+    "CashSale": ("Type", "ReferenceNbr"),
     "CashTransaction": (),
     "ChangeOrder": ("RefNbr",),
     "ChangeOrderClass": (),
@@ -44,11 +42,11 @@ ENTITIES: dict[str, tuple[str, ...]] = {
     "Currency": ("CurrencyID",),
     "Customer": ("CustomerID",),
     "CustomerClass": ("ClassID",),
-    "CustomerLocation": (),
+    "CustomerLocation": ("Customer", "LocationID"),
     "CustomerPaymentMethod": (),
     "CustomerPriceClass": ("PriceClassID",),
     "DeductionBenefitCode": (),
-    "Discount": (),
+    "Discount": ("DiscountCode", "Sequence"),
     "DiscountCode": (),
     "EarningTypeCode": (),
     "Email": (),
@@ -58,7 +56,7 @@ ENTITIES: dict[str, tuple[str, ...]] = {
     "EmployeePayrollSettings": (),
     "Event": (),
     "ExpenseClaim": ("RefNbr",),
-    "ExpenseReceipt": (),
+    "ExpenseReceipt": ("ReceiptID",),
     "ExternalCommitment": (),
     "FOBPoint": ("FOBPointID",),
     "FinancialPeriod": (),
@@ -72,9 +70,9 @@ ENTITIES: dict[str, tuple[str, ...]] = {
     "Invoice": ("Type", "ReferenceNbr"),
     "ItemClass": ("ClassID",),
     "ItemSalesCategory": ("CategoryID",),
-    "ItemWarehouse": (),
-    "JournalTransaction": (),
-    "KitAssembly": (),
+    "ItemWarehouse": ("InventoryID", "WarehouseID"),
+    "JournalTransaction": ("Module", "BatchNbr"),
+    "KitAssembly": ("Type", "ReferenceNbr"),
     "KitSpecification": ("KitInventoryID", "RevisionID"),
     "LaborCostRate": (),
     "Lead": ("LeadID",),
@@ -90,7 +88,7 @@ ENTITIES: dict[str, tuple[str, ...]] = {
     "PayrollBatch": (),
     "PayrollUnionLocal": (),
     "PayrollWCCCode": (),
-    "PhysicalInventoryCount": (),
+    "PhysicalInventoryCount": ("ReferenceNbr",),
     "PhysicalInventoryReview": ("ReferenceNbr",),
     "ProFormaInvoice": (),
     "Project": ("ProjectID",),
@@ -143,9 +141,15 @@ ENTITIES: dict[str, tuple[str, ...]] = {
 }
 """The top-level entities in the endpoint's metadata, each with its key fields in the order of the URL.
 
-Key fields are those recorded, those documented, or the only key of the entity's form. They are empty where the key
-is a GUID, which a URL takes for the record's id, and where nobody has shown the order of several.
+Key fields are those recorded, those documented, or those of the entity's form. They are empty where the key is a GUID,
+which a URL takes for the record's id, where nobody has shown them, and where two records may share them (a budget's
+lines, a pro forma invoice's revisions): a list by such keys would lose one.
 """
+
+ELSEWHERE: dict[str, tuple[str, ...]] = {
+    "BillOfMaterial": ("BOMID", "Revision"),
+}
+"""Key fields of entities that only other endpoints have (recorded: MANUFACTURING)."""
 
 RETIRED = frozenset(
     {
@@ -245,6 +249,8 @@ LAST_MODIFIED = frozenset({"SalesOrder", "StockItem", "TemplateItems"})
 
 def stamp(entity: str, endpoint: Endpoint) -> str | None:
     """The field with the time of a record's last change; None where it is not known for sure."""
+    if endpoint.schema:
+        return endpoint.schema.stamp(entity)
     if endpoint.name != "Default" or entity not in ENTITIES or entity in STAMPLESS:
         return None
     return "LastModified" if entity in LAST_MODIFIED else "LastModifiedDateTime"
@@ -258,17 +264,32 @@ def combos(entity: str, endpoint: Endpoint) -> tuple[str, ...]:
 def key_fields(entity: str, endpoint: Endpoint) -> tuple[str, ...]:
     """The key fields of an entity; empty where they are not known for sure.
 
-    Raises EntityUnknown where the endpoint surely has no such entity, with names that are like it.
+    An entity of the vendor's keeps them in any endpoint that is known to have such fields. Raises EntityUnknown where
+    the endpoint surely has no such entity, with names that are like it, and JobInvalid where it is an inquiry.
     """
+    _require_records(entity, endpoint)
+    known = ENTITIES.get(entity) or ELSEWHERE.get(entity, ())
+    if endpoint.schema:
+        fields = endpoint.schema.fields(entity)
+        return known if all(name in fields for name in known) else ()
     if endpoint.name != "Default":
         return ()
     lacking = _lacking(endpoint.version)
     if lacking is not None and (entity not in ENTITIES or entity in lacking):
-        known = ENTITIES.keys() - lacking
-        raise EntityUnknown(
-            f"Default/{endpoint.version} has no entity {entity!r}{_like(entity, known)}", "entity"
-        )
+        there = ENTITIES.keys() - lacking
+        raise EntityUnknown(f"{endpoint} has no entity {entity!r}{like(entity, there)}", "entity")
     return ENTITIES.get(entity, ())
+
+
+def _require_records(entity: str, endpoint: Endpoint) -> None:
+    """Raise JobInvalid for an inquiry."""
+    schema = endpoint.schema
+    is_known = endpoint.name == "Default" and is_named_inquiry(entity)
+    if schema.is_inquiry(entity) if schema else is_known:
+        raise JobInvalid(
+            f'{entity} is an inquiry, which keeps no records: ask with "kind": "inquiry", and its parameters',
+            "kind",
+        )
 
 
 def _lacking(version: str) -> frozenset[str] | None:
@@ -282,9 +303,3 @@ def _lacking(version: str) -> frozenset[str] | None:
     if numbers == NEWEST:
         return RETIRED
     return frozenset() if OLDEST < numbers < NEWEST else None
-
-
-def _like(entity: str, known: Collection[str]) -> str:
-    by_lower = {name.lower(): name for name in known}
-    like = [by_lower[name] for name in get_close_matches(entity.lower(), by_lower)]
-    return f"; did you mean {' or '.join(like)}?" if like else "; names are case-sensitive, as in SalesOrder"

@@ -12,12 +12,13 @@ from worker.strategies import batches
 
 
 class Entity(Handler):
-    """The key fields are those of the catalogue."""
+    """The key fields are those of the catalogue; what else is there, the endpoint's schema tells."""
 
     entity = "Entity"
+    by_schema = True
 
     def key_fields(self, entity: str, endpoint: Endpoint) -> tuple[str, ...]:
-        """As the catalogue has them. Raises EntityUnknown."""
+        """As the catalogue has them. Raises EntityUnknown, and JobInvalid for an inquiry."""
         return catalogue.key_fields(entity, endpoint)
 
     def combos_of(self, entity: str, endpoint: Endpoint) -> tuple[str, ...]:

@@ -28,9 +28,10 @@ from worker.registry import FALLBACK, Registry
 from worker.result import Manifest, Result
 from worker.runner import Delivery, Outcome, Runner
 from worker.settings import Settings
+from worker.work import Work
 
 
-class Killed(BaseException):
+class Killed(GeneratorExit):
     """The process is gone: nothing that it would still do is done."""
 
 
@@ -119,7 +120,7 @@ class RunnerBench(JobDesk):
         self.runner = Runner(
             owner="worker-1",
             gateway=self.gateway,
-            registry=Registry({FALLBACK: handler}),
+            work=Work(self.gateway, Registry({FALLBACK: handler}), Directory(self.blobs)),
             jobs=self.jobs,
             publisher=Publisher(Directory(self.blobs)),
             ring=self._ring,

@@ -11,11 +11,13 @@ Read it in this order, each file standing only on those before it:
    ``registry`` (which one an entity takes).
 4. ``blobs`` (a directory or an object store), ``parts``, ``series`` and ``publisher`` (pages become a result),
    ``jobstore`` (what is known of each job).
-5. ``runner`` (one delivery of a job), ``tasks`` (the one task), ``bootsteps`` (the life cycle inside a Celery
+5. ``kinds`` (jobs that do something else than retrieve), ``sending`` (once, whatever dies), ``actions``, ``writes``,
+   ``inquiries`` and ``retrieval`` (how each becomes pages), ``work`` (which does).
+6. ``runner`` (one delivery of a job), ``tasks`` (the one task), ``bootsteps`` (the life cycle inside a Celery
    worker), ``celery`` (the app), ``storage`` (the one way to open the store).
-6. ``client``, ``reader`` and ``cli``: how jobs get in and results get out.
-7. ``supervisor`` and ``embedded``, ``connect`` and ``login``, ``doctor``, ``fleet`` and ``status``, ``jobs``,
-   ``operate``, ``metrics`` and ``flowerbed``: what else an operator runs, by the ``commands``.
+7. ``client``, ``reader`` and ``cli``: how jobs get in and results get out; ``filters`` and ``fetch``: in one line.
+8. ``supervisor`` and ``embedded``, ``connect`` and ``login``, ``doctor``, ``fleet`` and ``status``, ``jobs``,
+   ``operate``, ``planning``, ``metrics`` and ``flowerbed``: what else an operator runs, by the ``commands``.
 
 This module imports nothing, so that a producer that wants only ``worker.client`` pays for nothing else.
 """

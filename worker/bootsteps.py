@@ -32,6 +32,8 @@ from worker.settings import PARENT_FD, Settings
 from worker.storage import open_store
 from worker.sweeper import Sweeper
 from worker.tasks import Retrieve
+from worker.unfinished import Word
+from worker.work import Work
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +60,7 @@ class ErpStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no t
         self._gateway: Gateway | None = None
         self._presence: Presence | None = None
         self._runner: Runner | None = None
+        self._word: Word | None = None
         self._heartbeats: tuple[Heartbeat, ...] = ()
 
     def include(self, worker: Any) -> bool:
@@ -87,12 +90,13 @@ class ErpStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no t
         jobs = JobStore(store)
         presence = Presence(jobs, owner, lanes_of(worker.app.amqp.queues.consume_from))
         doorbell = Doorbell(worker.app, settings.broker)
+        blobs = open_blobs(settings)
         runner = Runner(
             owner=owner,
             gateway=gateway,
-            registry=Registry.load(),
+            work=Work(gateway, Registry.load(), blobs),
             jobs=jobs,
-            publisher=Publisher(open_blobs(settings)),
+            publisher=Publisher(blobs),
             ring=doorbell.ring,
             slice_seconds=settings.slice_seconds,
         )
@@ -100,6 +104,7 @@ class ErpStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no t
         self._revoked = lambda request, **_: runner.revoke(str(request.id))
         signals.task_revoked.connect(self._revoked)
         self._gateway, self._presence, self._runner = gateway, presence, runner
+        self._word = Word(settings.var, os.getpid())
         presence.begin()
         self._heartbeats = (
             Heartbeat("presence", JOB_BEAT_SECONDS, presence.tell),
@@ -113,8 +118,16 @@ class ErpStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no t
         """Shutdown begins: no job makes another request, and each goes back to its queue."""
         if self._runner:
             self._runner.stop()
-        if self._gateway:
+        if self._gateway and self._word:
             self._gateway.stop()
+            self._tell_writes()
+            leaving = Heartbeat("writes", SESSION_BEAT_SECONDS, self._tell_writes)
+            self._heartbeats += (leaving,)
+            leaving.start()
+
+    def _tell_writes(self) -> None:
+        if self._gateway and self._word and self._gateway.is_writing:
+            self._word.say()
 
     def stop(self, worker: Any) -> None:
         """Nothing runs any more: give up the sessions."""
@@ -124,6 +137,8 @@ class ErpStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no t
             self._presence.end()
         if self._gateway:
             self._gateway.close()
+        if self._word:
+            self._word.take_back()
 
     terminate = stop
 

@@ -9,33 +9,23 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import click
 from pydantic import BaseModel
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Column
 
-from worker import telemetry
-from worker.client import Client, where
+from worker import change_commands, explore_commands, kinds, telemetry
 from worker.commands import COMMANDS
 from worker.errors import WorkerError
-from worker.job import Compression, Consistency, Job, Lane, Values
-from worker.jobstate import JobState, State
+from worker.job import Compression, Consistency, Lane, Values
+from worker.options import document, job_fields
+from worker.plan_command import plan_like
 from worker.result import Manifest, Result
 from worker.settings import Settings
-from worker.summary import summary
-
-LOOK_SECONDS = 0.25
-"""How often a waiting command looks at its job."""
+from worker.waiting import Interrupted, awaited, hand_in, hand_over, new_client, outlived_by
 
 FILE = click.Path(path_type=Path, dir_okay=False)
-STANDARD_OUTPUT = Path("-")
 LIST: dict[str, Any] = {"multiple": True, "metavar": "A,B"}
 
 
@@ -44,17 +34,6 @@ class _Failure(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         click.echo(f"error: {self.message}", err=True)
-
-
-class _Interrupted(click.ClickException):
-    """Somebody ended a command with Ctrl-C, as it may be ended; the message says what goes on without it."""
-
-    exit_code = 130
-
-    def show(self, file: IO[Any] | None = None) -> None:
-        # A terminal has shown ^C on the line.
-        after_it = "\n" if sys.stderr.isatty() else ""
-        click.echo(f"{after_it}interrupted{self.message}", err=True)
 
 
 class _Commands(click.Group):
@@ -66,11 +45,11 @@ class _Commands(click.Group):
         except WorkerError as error:
             raise _Failure(error.line) from None
         except KeyboardInterrupt:
-            raise _Interrupted("") from None
+            raise Interrupted("") from None
         except click.Abort as abort:
             # A question that Ctrl-C ended; one that was answered with a no is none.
             if isinstance(abort.__context__, KeyboardInterrupt):
-                raise _Interrupted("") from None
+                raise Interrupted("") from None
             raise
 
 
@@ -160,15 +139,8 @@ def submit(body: IO[bytes] | None, wait: bool, output: Path | None, **options: A
     """
     if output and not wait:
         raise click.UsageError("--to needs --wait: without it there are no records to write yet")
-    job = Job.parse(_document(body) | job_fields(**options))
-    client = _client()
-    job_id = client.submit(job)
-    with _outlived_by(job_id):
-        # With --wait, standard output is the records'.
-        click.echo(job_id, err=wait)
-        found = _wait(client, job_id) if wait else None
-    if found:
-        _hand_over(client, found, output)
+    job = kinds.parse(document(body) | job_fields(**options))
+    hand_in(job, wait=wait, output=output)
 
 
 @main.command()
@@ -186,13 +158,13 @@ def result(job_id: str, wait: bool, output: Path | None, as_json: bool) -> None:
     \b
     acuworker result 0f9d2c7e-4a51-4b0e-9f60-1c2d3e4f5a6b --to orders.ndjson
     """
-    client = _client()
-    with _outlived_by(job_id):
-        found = _wait(client, job_id) if wait else client.result(job_id)
+    client = new_client()
+    with outlived_by(job_id):
+        found = awaited(client, job_id) if wait else client.result(job_id)
     if as_json:
         click.echo(found.model_dump_json(indent=2, exclude_none=True))
     else:
-        _hand_over(client, found, output)
+        hand_over(client, found, output)
 
 
 @main.command()
@@ -259,121 +231,23 @@ def login(name: str, paste: bool, port: int | None) -> None:
         signing.login(name, paste=paste, port=port)
     except (KeyboardInterrupt, click.Abort):
         again = f"; nothing was handed to the workers: acuworker login {name} begins again"
-        raise _Interrupted(again) from None
+        raise Interrupted(again) from None
 
 
 @main.command()
 @click.option("--result", "model", flag_value=Result, type=click.UNPROCESSED, help="Of a result.")
 @click.option("--manifest", "model", flag_value=Manifest, type=click.UNPROCESSED, help="Of a manifest.")
-def job_schema(model: type[BaseModel] | None) -> None:
-    """Print the JSON Schema of a job.
+@click.option("--kind", type=click.Choice(list(kinds.KINDS)), default="retrieve", show_default=True)
+def job_schema(model: type[BaseModel] | None, kind: str) -> None:
+    """Print the JSON Schema of a job of some kind.
 
     \b
+    acuworker job-schema --kind action
     acuworker job-schema --result
     """
-    click.echo(json.dumps((model or Job).model_json_schema(), indent=2, ensure_ascii=False))
+    click.echo(json.dumps((model or kinds.KINDS[kind]).model_json_schema(), indent=2, ensure_ascii=False))
 
 
-for command in COMMANDS:
+for command in (*COMMANDS, *change_commands.COMMANDS, *explore_commands.COMMANDS):
     main.add_command(command)
-
-
-def job_fields(
-    entity: str | None,
-    keys: tuple[str, ...],
-    texts: tuple[str, ...],
-    values_as_json: tuple[str, ...],
-    attachments: bool,
-    **others: Any,
-) -> dict[str, Any]:
-    """The part of a job's JSON that the options say; what they do not say is left out."""
-    params = dict(_named(text, "--param") for text in texts)
-    for text in values_as_json:
-        name, value = _named(text, "--param-json")
-        params[name] = _json(value, "--param-json")
-    said = {
-        "entity": entity,
-        "keys": list(keys) or None,
-        "params": params or None,
-        "attachments": attachments or None,
-        **{name: _listed(value) if isinstance(value, tuple) else value for name, value in others.items()},
-    }
-    return {name: value for name, value in said.items() if value is not None}
-
-
-def _named(text: str, option: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint=option)
-    return name, value
-
-
-def _listed(texts: tuple[str, ...]) -> list[str] | None:
-    """The parts between commas; none at all where the option was given nothing, None where it was not given."""
-    return [part.strip() for text in texts for part in text.split(",") if part.strip()] if texts else None
-
-
-def _document(body: IO[bytes] | None) -> dict[str, Any]:
-    if body is None:
-        return {}
-    document = _json(body.read(), "--json")
-    if not isinstance(document, dict):
-        raise click.BadParameter(
-            'a job is a JSON object such as {"entity": "SalesOrder"}', param_hint="--json"
-        )
-    return document
-
-
-def _json(text: str | bytes, option: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise click.BadParameter(f"not JSON: {error}", param_hint=option) from None
-
-
-def _client() -> Client:
-    return Client(Settings.load())
-
-
-def _wait(client: Client, job_id: str) -> Result:
-    """The job's result, once it has one; until then, on a terminal, how far it is."""
-    console = Console(stderr=True)
-    told = TextColumn("{task.description}", markup=False, table_column=Column(overflow="fold"))
-    columns = (BarColumn(bar_width=20), told, TimeElapsedColumn())
-    progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    with progress:
-        line = progress.add_task("submitted", total=None)
-        while not (state := client.state(job_id)).ended:
-            progress.update(line, description=how_far(state))
-            time.sleep(LOOK_SECONDS)
-    return client.result(job_id)
-
-
-@contextmanager
-def _outlived_by(job_id: str) -> Iterator[None]:
-    """Around a wait for a job: Ctrl-C ends the wait, and the job goes on."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise _Interrupted(f"; the job goes on: acuworker result {job_id} --wait") from None
-
-
-def how_far(state: JobState) -> str:
-    """Where a job stands, in a few words."""
-    done = f"{state.pages:,} pages, {state.records:,} records"
-    match state.state:
-        case State.ACCEPTED:
-            return "waiting for a worker"
-        case State.WAITING:
-            return f"{done}; {where(state)}"
-    return done
-
-
-def _hand_over(client: Client, found: Result, output: Path | None) -> None:
-    if output and output != STANDARD_OUTPUT:
-        client.reader.write(found, output)
-    else:
-        for chunk in client.reader.text(found):
-            sys.stdout.buffer.write(chunk)
-        sys.stdout.flush()
-    click.echo(summary(client.reader, found), err=True)
+main.add_command(plan_like(submit, lambda body, **said: document(body) | job_fields(**said)))

@@ -10,16 +10,20 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+from worker.blobs.names import file_key
 from worker.blobs.opened import open_blobs
+from worker.blobs.store import CHUNK_BYTES, named
 from worker.celery import app
 from worker.doorbell import Doorbell
 from worker.erp import query as filters
 from worker.errors import JobUnfinished, JobUnknown, StoreUnavailable
-from worker.job import Job, Lane
+from worker.job import Asked, Job, Lane
 from worker.jobstate import Bell, JobState, State
 from worker.jobstore import JobStore
+from worker.kinds import Source
 from worker.reader import Reader
 from worker.result import Result
 from worker.settings import Settings
@@ -53,12 +57,12 @@ class Client:
         """What reads back a result's records and files. Raises Misconfigured."""
         return Reader(open_blobs(self._settings))
 
-    def submit(self, job: Job) -> str:
+    def submit(self, job: Asked) -> str:
         """Put the job on the queue of its lane, and return its id: that of an earlier one with its idempotency key.
 
         Raises FilterInvalid, ParameterInvalid, JobInvalid or StoreUnavailable: then it is not queued.
         """
-        if job.filter is not None:
+        if isinstance(job, Job) and job.filter is not None:
             filters.bind(job.filter, job.params)
         job_id = str(uuid.uuid4())
         settled = job.in_lane(Lane.INTERACTIVE)
@@ -73,6 +77,19 @@ class Client:
                 self._jobs.withdraw(job_id)
                 raise
         return job_id
+
+    def keep(self, path: Path) -> Source:
+        """Put a file into the workers' blob store, for a job that uploads it. Raises BlobsUnavailable."""
+        blobs = open_blobs(self._settings)
+        spool = blobs.spool()
+        try:
+            with named(path), path.open("rb") as file:
+                while chunk := file.read(CHUNK_BYTES):
+                    spool.write(chunk)
+            blobs.share(file_key(spool.sha256), spool)
+            return Source(size=spool.size, sha256=spool.sha256)
+        finally:
+            spool.close()
 
     def cancel(self, job_id: str) -> State:
         """End a job, or have its worker end it at its next page: its state then. Raises JobUnknown."""

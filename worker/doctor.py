@@ -26,10 +26,11 @@ from worker.bootsteps import Heartbeat
 from worker.celery import app
 from worker.doorbell import Doorbell
 from worker.erp import signin
-from worker.erp.caller import Caller
+from worker.erp.caller import Caller, Use
 from worker.erp.client import Erp
 from worker.erp.deadline import Deadline
 from worker.erp.direct import direct
+from worker.erp.exchanges import Exchanges
 from worker.erp.gateway import Gateway
 from worker.erp.logins import Logins
 from worker.erp.optimizer import Optimizer
@@ -291,9 +292,8 @@ def _shared(
     way = gateway.way(name)
     sessions = _Noted(way.pool)
     caller = Caller(lane=Lane.INTERACTIVE, deadline=Deadline(TRY_SECONDS), job_id="doctor")
-    erp = Erp(
-        connection, caller, sessions, way.budget, way.wires, threading.Event(), Optimizer(store, connection)
-    )
+    exchanges = Exchanges(connection, caller, sessions, way.budget, way.wires, threading.Event())
+    erp = Erp(exchanges, Optimizer(store, connection))
     with gateway.job(name):
         with findings.of(f"{name}: session") as say:
             way.pool.restore()
@@ -321,9 +321,9 @@ class _Noted:
         self.fresh: bool | None = None
 
     @contextmanager
-    def lease(self, caller: Caller, what: str, longest: float) -> Iterator[Lease]:
+    def lease(self, caller: Caller, use: Use) -> Iterator[Lease]:
         """A session of the pool."""
-        with self._pool.lease(caller, what, longest) as lease:
+        with self._pool.lease(caller, use) as lease:
             self.fresh = lease.fresh if self.fresh is None else self.fresh
             yield lease
 

@@ -15,6 +15,10 @@
     │   ├── FilterRefused        the ERP cannot evaluate the filter
     │   ├── NotOptimizable       the list cannot be optimized; the records can be had by key
     │   ├── RightsMissing        the API user may not open the form
+    │   ├── ActionUnknown        the entity has no such action
+    │   ├── DataRefused          the ERP does not take the data of a write or an action; its fields say why
+    │   ├── PreconditionFailed   the record exists and was to be new, or the other way round
+    │   ├── OperationFailed      the ERP began what was asked, and failed at it
     │   ├── RequestRefused       the ERP refuses the request for a reason of its own
     │   ├── FileTooLarge         a file is larger than the job wants; it is left out, and the others come
     │   ├── CertificateUntrusted the ERP's certificate cannot be verified
@@ -26,6 +30,8 @@
     │   ├── ConnectionPaused     an operator has paused the connection
     │   ├── ErpAway              the ERP restarts: its connection pauses by itself
     │   ├── WorkerTooOld         the job needs a plugin, or a version, that this worker does not have
+    │   ├── FormBusy             a long operation on the same form is at work in every session
+    │   ├── OperationRunning     the job's own long operation is at work in the ERP
     │   └── LoginLimit           every API session of the license is taken
     │       └── UserLoginLimit   the ERP user's own limit of API sessions is reached
     ├── TryAgain                 try again: it may well work the next time
@@ -37,11 +43,14 @@
     │   ├── ErpFault             the ERP failed, and why is not known to pass
     │   ├── ErpRestarting        the site is down or starting: something in front of it answers
     │   ├── SessionLost          the ERP no longer knows the session
+    │   ├── SessionUnsure        a request may be at work in every session, and a write wants none there
     │   ├── SessionsBusy         no session could be had just now
     │   ├── ListMoved            none of the rows that were read last is in the list any more
     │   ├── StoreUnavailable     the store or the broker does not answer
     │   └── BlobsUnavailable     the blob directory cannot be written
     │       └── StageLost        what another attempt had staged is gone; the job begins anew
+    ├── OutcomeUnknown           look into the ERP: whether it did what was asked is not known, and it is not sent again
+    │   └── OperationLost        the session is gone in which an operation was at work
     ├── JobCancelled             nothing: somebody has cancelled the job
     ├── JobDead                  look at the workers: one after the other ended at this job without a word
     ├── HandlerFailed            mend the handler: it raised something that is not in this tree
@@ -53,12 +62,13 @@
     └── Misconfigured            change the settings: the worker does not start
         └── HandlerBroken        a handler cannot be loaded, or two claim one entity
 
-The class is the code that a caller sees (``exc_type`` in Celery's result); ``field`` names the part of the
-job that is at fault, where one is; ``message`` says what is wrong and what would be right, and never holds a
-secret.
+The class is the code that a caller sees (``exc_type`` in Celery's result); ``field`` names the part of the job that is
+at fault, where one is; ``message`` says what is wrong and what would be right, and never holds a secret.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 
 class WorkerError(Exception):
@@ -100,7 +110,9 @@ class ConnectionUnknown(JobRefused):
 
 
 class EntityUnknown(JobRefused):
-    """No entity has that name."""
+    """No entity has that name; unless that is ``certain``, a worker with other handlers may know it."""
+
+    certain = False
 
 
 class KeysInvalid(JobRefused):
@@ -146,6 +158,29 @@ class NotOptimizable(ErpRefused):
 
 class RightsMissing(ErpRefused):
     """The API user may not open the form behind the entity."""
+
+
+class ActionUnknown(ErpRefused):
+    """The entity has no such action."""
+
+
+class DataRefused(ErpRefused):
+    """The ERP does not take the data of a write or an action; of each field it has a row (field, value, error)."""
+
+    def __init__(
+        self, message: str, field: str | None = None, rows: Sequence[Mapping[str, str]] = ()
+    ) -> None:
+        super().__init__(message, field)
+        self.errors = tuple(rows)
+        self.args = (message, field, list(rows)) if rows else self.args
+
+
+class PreconditionFailed(ErpRefused):
+    """The record exists and was to be inserted, or does not and was to be updated."""
+
+
+class OperationFailed(ErpRefused):
+    """The ERP began what was asked, and failed at it."""
 
 
 class RequestRefused(ErpRefused):
@@ -213,6 +248,19 @@ class WorkerTooOld(Waiting):
     usual_seconds = 60.0
 
 
+class FormBusy(Waiting):
+    """In every session of the connection a long operation is at work on the form that is wanted."""
+
+    state = "waiting_for_operation"
+    usual_seconds = 2.0
+
+
+class OperationRunning(Waiting):
+    """The job's long operation is at work in the ERP; its session is kept for it, and no worker."""
+
+    state = "operation_running"
+
+
 class LoginLimit(Waiting):
     """Every API session that the license allows is taken."""
 
@@ -226,10 +274,7 @@ class UserLoginLimit(LoginLimit):
 
 
 class TryAgain(WorkerError):
-    """It may well work the next time.
-
-    ``attempts`` bounds how often one request is made in all; None leaves it to the job's deadline.
-    """
+    """It may well work the next time; ``attempts`` bounds the requests in all, None leaves them to the deadline."""
 
     attempts: int | None = 5
 
@@ -272,6 +317,12 @@ class SessionLost(TryAgain):
     """The ERP no longer knows the session."""
 
 
+class SessionUnsure(TryAgain):
+    """A request that nobody has heard of may yet be at work in each session, and a write wants one for itself."""
+
+    attempts = None
+
+
 class SessionsBusy(TryAgain):
     """No session could be had just now: none could be signed in, or the ERP did not open one."""
 
@@ -296,6 +347,14 @@ class BlobsUnavailable(TryAgain):
 
 class StageLost(BlobsUnavailable):
     """What another attempt had staged is not there any more."""
+
+
+class OutcomeUnknown(WorkerError):
+    """Whether the ERP did what was asked is not known; the message says what to look at."""
+
+
+class OperationLost(OutcomeUnknown):
+    """The session is gone in which the operation was at work, and nobody else can ask after it."""
 
 
 class JobCancelled(WorkerError):
@@ -336,14 +395,3 @@ class Misconfigured(WorkerError):
 
 class HandlerBroken(Misconfigured):
     """A handler cannot be loaded, or two claim one entity."""
-
-
-def error_class(code: str) -> type[WorkerError]:
-    """The class whose ``code`` this is; WorkerError itself for one that only a newer worker knows."""
-    waiting: list[type[WorkerError]] = [WorkerError]
-    while waiting:
-        kind = waiting.pop()
-        if kind.__name__ == code:
-            return kind
-        waiting += kind.__subclasses__()
-    return WorkerError

@@ -6,14 +6,12 @@ says what is allowed.
 
 from __future__ import annotations
 
-import math
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-import msgspec
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -23,7 +21,8 @@ from pydantic import (
     model_validator,
 )
 
-from worker.errors import JobInvalid, JobRefused, KeysInvalid, ParameterInvalid, WorkerTooOld
+from worker import refusal
+from worker.errors import JobInvalid, WorkerTooOld
 from worker.params import Params
 
 TASK = "acumatica.retrieve"
@@ -32,7 +31,7 @@ TASK = "acumatica.retrieve"
 DEAD_LETTERS = "acumatica.dead"
 """The queue of messages that RabbitMQ has given out too often."""
 
-FORM = 1
+FORM = 2
 """The version of a job's form that is known here; fields that are added make a new one."""
 
 MAX_PAGE_SIZE = 5000
@@ -51,11 +50,6 @@ class Lane(StrEnum):
 
     INTERACTIVE = "interactive"
     BULK = "bulk"
-
-    @property
-    def deadline_seconds(self) -> int:
-        """How long a job of this lane may take when it does not say."""
-        return 60 if self is Lane.INTERACTIVE else 86_400
 
     @property
     def queue(self) -> str:
@@ -98,25 +92,6 @@ class OnOptimizationError(StrEnum):
     FAIL = "fail"
 
 
-def _is_json(value: object) -> bool:
-    try:
-        # msgspec would write NaN and Infinity as null, which is another value.
-        return _is_finite(value) and bool(msgspec.json.encode(value))
-    except (TypeError, ValueError, RecursionError):
-        return False
-
-
-def _is_finite(value: object) -> bool:
-    match value:
-        case float():
-            return math.isfinite(value)
-        case dict():
-            return all(map(_is_finite, value.values()))
-        case list() | tuple():
-            return all(map(_is_finite, value))
-    return True
-
-
 def _key(value: str) -> str:
     if not value.strip():
         raise ValueError("a key must not be empty")
@@ -154,18 +129,132 @@ class FileChoice(BaseModel):
     )
 
 
-class Job(BaseModel):
-    """A retrieval job: which records of which entity, which of their fields, and how soon."""
+class Asked(BaseModel):
+    """What a job of any kind says: of what, on which connection, how soon, and in which form it wants its result."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", title="acumatica.retrieve job")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    entity: Name = Field(description="The entity of the ERP's endpoint, as in SalesOrder.")
+    least_form: ClassVar[int] = 1
+    """The first version of the form that knows jobs of this kind."""
+    usual_seconds: ClassVar[Mapping[Lane, int]] = {Lane.INTERACTIVE: 60, Lane.BULK: 86_400}
+    """How long a job of this kind may take that does not say, in seconds."""
+
+    allowed: ClassVar[Mapping[str, str]] = {
+        "kind": "must be retrieve, inquiry, action, upsert, delete or upload; absent: retrieve",
+        "connection": "must be a connection's name: letters, digits, dashes and underscores, at most 64 of them",
+        "branch": "must be a branch's name, as in MYSTORE: 1 to 30 printable ASCII characters",
+        "lane": f"must be {' or '.join(Lane)}",
+        "values": f"must be {' or '.join(Values)}",
+        "compression": f"must be {', '.join(Compression)}",
+        "idempotency_key": "must be 1 to 128 printable ASCII characters without blanks",
+        "form": f"must be a whole number from 1 up; this worker knows {FORM}",
+        "deadline_seconds": f"must be a whole number of seconds from 1 to {MAX_DEADLINE_SECONDS}",
+    }
+    """What each field may be, for whoever has sent something else."""
+
+    kind: str
+    entity: str = Field(description="The entity of the ERP's endpoint, as in SalesOrder.")
     connection: str = Field(
         "default", pattern=r"^[A-Za-z0-9_-]{1,64}$", description="The name of a connection of the worker."
     )
     branch: Branch | None = Field(
         None, description="The ERP's branch to work in, as in MYSTORE; absent: the connection's."
     )
+    lane: Lane | None = Field(
+        None, description="How soon; absent: the lane of the queue that the job came by."
+    )
+    values: Values = Field(Values.PLAIN, description="plain: unwrapped values; wire: as the ERP sent them.")
+    compression: Compression = Field(
+        Compression.NONE, description="How the parts of a result over 64 KiB are compressed."
+    )
+    deadline_seconds: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_DEADLINE_SECONDS,
+        description="Give up after so long; absent: 86400 in bulk, else 60, of a change 900, of an action 3600.",
+    )
+    idempotency_key: str | None = Field(
+        None,
+        pattern=r"^[!-~]{1,128}$",
+        description="A name for what is asked: a second job with it is the first one, or is refused if it asks else.",
+    )
+    form: int = Field(
+        1, ge=1, description="The version of this form; a worker leaves a newer one to newer workers."
+    )
+
+    @classmethod
+    def parse(cls, body: object) -> Self:
+        """The job of this kind in a message's body (a JSON object).
+
+        Raises JobInvalid, KeysInvalid or ParameterInvalid, naming the field and what is allowed; WorkerTooOld for
+        a newer form than is known here.
+        """
+        if not isinstance(body, dict):
+            raise JobInvalid('a job is a JSON object such as {"entity": "SalesOrder"}', "job")
+        form = body.get("form", FORM)
+        if isinstance(form, int) and form > FORM:
+            raise WorkerTooOld(
+                f"the job is of form {form}, and this worker knows {FORM}: start newer workers", "form"
+            )
+        try:
+            return cls.model_validate_json(refusal.text_of(body), strict=True)
+        except ValidationError as error:
+            raise refusal.refused(error, cls.allowed) from None
+
+    def wire(self) -> dict[str, Any]:
+        """The job as a JSON object with only what it says."""
+        said = self.model_dump(mode="json", exclude_unset=True)
+        return said if self.least_form == 1 else {"kind": self.kind, "form": self.least_form, **said}
+
+    def in_lane(self, lane: Lane) -> Self:
+        """The job with its lane settled: its own, or else the one that it came by."""
+        return self if self.lane else self.model_copy(update={"lane": lane})
+
+    @property
+    def allowed_seconds(self) -> int:
+        """How long the job may take in all, in seconds."""
+        return self.deadline_seconds or self.usual_seconds[self.lane or Lane.INTERACTIVE]
+
+
+class Question(Asked):
+    """A job that only asks: the answer to an equal one may do."""
+
+    allowed: ClassVar[Mapping[str, str]] = {
+        **Asked.allowed,
+        "max_age": f"must be a whole number of seconds from 0 to {MAX_AGE_SECONDS}",
+    }
+
+    max_age: int | None = Field(
+        None,
+        ge=0,
+        le=MAX_AGE_SECONDS,
+        description="A result of the same question is good enough whose job began at most so many seconds ago.",
+    )
+
+
+class Job(Question):
+    """A retrieval job: which records of which entity, which of their fields, and how soon."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", title="acumatica.retrieve job")
+    allowed: ClassVar[Mapping[str, str]] = {
+        **Question.allowed,
+        "entity": "must be an entity's name, as in SalesOrder: letters, digits and underscores",
+        "keys": 'must be 1 to 8 texts of at most 256 characters, as in ["SO", "000001"]',
+        "filter": "must be a text of 1 to 16384 characters, as in CustomerID eq :customer",
+        "params": 'must be an object with a value for each parameter of the filter, as in {"customer": "C000000003"}',
+        "select": 'must be at most 500 names of fields, as in ["OrderNbr", "Details/InventoryID"]',
+        "expand": 'must be at most 100 names of details or linked entities, as in ["Details"]',
+        "custom": 'must be at most 100 names of custom fields, as in ["Document.AttributeCOLOR"]',
+        "page_size": f"must be a whole number from 1 to {MAX_PAGE_SIZE}",
+        "limit": "must be a whole number from 1 up",
+        "attachments": "must be true, false, or an object with any of include, exclude, largest_mib and details, as in "
+        '{"include": ["*.pdf"], "largest_mib": 20}',
+        "consistency": f"must be {' or '.join(Consistency)}",
+        "on_optimization_error": f"must be {', '.join(OnOptimizationError)}",
+    }
+
+    kind: Literal["retrieve"] = "retrieve"
+    entity: Name = Field(description="The entity of the ERP's endpoint, as in SalesOrder.")
     keys: tuple[Key, ...] | None = Field(
         None,
         min_length=1,
@@ -205,10 +294,6 @@ class Job(BaseModel):
     attachments: bool | FileChoice = Field(
         False, description="Retrieve the files attached to the records too: true, or which of them."
     )
-    lane: Lane | None = Field(
-        None, description="How soon; absent: the lane of the queue that the job came by."
-    )
-    values: Values = Field(Values.PLAIN, description="plain: unwrapped values; wire: as the ERP sent them.")
     consistency: Consistency = Field(
         Consistency.STABLE,
         description="stable: each row that exists throughout comes once; fresh: besides, none is older than the job.",
@@ -216,29 +301,6 @@ class Job(BaseModel):
     on_optimization_error: OnOptimizationError = Field(
         OnOptimizationError.BY_KEY,
         description="Where the ERP cannot optimize the list: by_key, drop (the fields that fail), or fail.",
-    )
-    compression: Compression = Field(
-        Compression.NONE, description="How the parts of a result over 64 KiB are compressed."
-    )
-    max_age: int | None = Field(
-        None,
-        ge=0,
-        le=MAX_AGE_SECONDS,
-        description="A result of the same question is good enough whose job began at most so many seconds ago.",
-    )
-    deadline_seconds: int | None = Field(
-        None,
-        ge=1,
-        le=MAX_DEADLINE_SECONDS,
-        description="Give up after so long; absent: 60 interactive, 86400 bulk.",
-    )
-    idempotency_key: str | None = Field(
-        None,
-        pattern=r"^[!-~]{1,128}$",
-        description="A name for what is asked: a second job with it is the first one, or is refused if it asks else.",
-    )
-    form: int = Field(
-        FORM, ge=1, description="The version of this form; a worker leaves a newer one to newer workers."
     )
 
     @model_validator(mode="after")
@@ -254,41 +316,6 @@ class Job(BaseModel):
         if self.params and self.filter is None:
             raise ValueError("params: parameters belong to a filter, and there is none")
         return self
-
-    @classmethod
-    def parse(cls, body: object) -> Job:
-        """The job in a message's body (a JSON object).
-
-        Raises JobInvalid, KeysInvalid or ParameterInvalid, naming the field and what is allowed; WorkerTooOld for
-        a newer form than is known here.
-        """
-        if not isinstance(body, dict):
-            raise JobInvalid('a job is a JSON object such as {"entity": "SalesOrder"}', "job")
-        form = body.get("form", FORM)
-        if isinstance(form, int) and form > FORM:
-            raise WorkerTooOld(
-                f"the job is of form {form}, and this worker knows {FORM}: start newer workers", "form"
-            )
-        for name, value in body.items():
-            if not _is_json(value):
-                raise JobInvalid(_NOT_JSON, str(name)[:64])
-        try:
-            return cls.model_validate_json(msgspec.json.encode(body), strict=True)
-        except ValidationError as error:
-            raise _refusal(error) from None
-
-    def wire(self) -> dict[str, Any]:
-        """The job as a JSON object with only what it says."""
-        return self.model_dump(mode="json", exclude_unset=True)
-
-    def in_lane(self, lane: Lane) -> Job:
-        """The job with its lane settled: its own, or else the one that it came by."""
-        return self if self.lane else self.model_copy(update={"lane": lane})
-
-    @property
-    def allowed_seconds(self) -> int:
-        """How long the job may take in all, in seconds."""
-        return self.deadline_seconds or (self.lane or Lane.INTERACTIVE).deadline_seconds
 
 
 @dataclass(frozen=True)
@@ -314,62 +341,9 @@ class NewerJob:
     def allowed_seconds(self) -> int:
         """How long the job may take in all, in seconds."""
         seconds = self.body.get("deadline_seconds")
-        usual = (self.lane or Lane.INTERACTIVE).deadline_seconds
+        usual = Asked.usual_seconds[self.lane or Lane.INTERACTIVE]
         return seconds if isinstance(seconds, int) and 0 < seconds <= MAX_DEADLINE_SECONDS else usual
 
     def wire(self) -> dict[str, Any]:
         """The job as it came."""
         return dict(self.body)
-
-
-_NOT_JSON = "cannot be written as JSON text, which has no NaN, no Infinity and no half of a surrogate pair"
-
-_ALLOWED: Mapping[str, str] = {
-    "entity": "must be an entity's name, as in SalesOrder: letters, digits and underscores",
-    "connection": "must be a connection's name: letters, digits, dashes and underscores, at most 64 of them",
-    "branch": "must be a branch's name, as in MYSTORE: 1 to 30 printable ASCII characters",
-    "keys": 'must be 1 to 8 texts of at most 256 characters, as in ["SO", "000001"]',
-    "filter": "must be a text of 1 to 16384 characters, as in CustomerID eq :customer",
-    "params": 'must be an object with a value for each parameter of the filter, as in {"customer": "C000000003"}',
-    "select": 'must be at most 500 names of fields, as in ["OrderNbr", "Details/InventoryID"]',
-    "expand": 'must be at most 100 names of details or linked entities, as in ["Details"]',
-    "custom": 'must be at most 100 names of custom fields, as in ["Document.AttributeCOLOR"]',
-    "page_size": f"must be a whole number from 1 to {MAX_PAGE_SIZE}",
-    "limit": "must be a whole number from 1 up",
-    "attachments": "must be true, false, or an object with any of include, exclude, largest_mib and details, as in "
-    '{"include": ["*.pdf"], "largest_mib": 20}',
-    "lane": f"must be {' or '.join(Lane)}",
-    "values": f"must be {' or '.join(Values)}",
-    "consistency": f"must be {' or '.join(Consistency)}",
-    "on_optimization_error": f"must be {', '.join(OnOptimizationError)}",
-    "compression": f"must be {', '.join(Compression)}",
-    "max_age": f"must be a whole number of seconds from 0 to {MAX_AGE_SECONDS}",
-    "idempotency_key": "must be 1 to 128 printable ASCII characters without blanks",
-    "form": f"must be a whole number from 1 up; this worker knows {FORM}",
-    "deadline_seconds": f"must be a whole number of seconds from 1 to {MAX_DEADLINE_SECONDS}",
-}
-"""What each field may be, for whoever has sent something else."""
-
-
-def _refusal(error: ValidationError) -> JobRefused:
-    """The first thing wrong with a job, in our words: pydantic's own would repeat the value, or name its types."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    if where.startswith("attachments"):
-        # Each of the forms that it may have was tried.
-        return JobInvalid(_ALLOWED["attachments"], "attachments")
-    match first["type"]:
-        case "extra_forbidden":
-            message = "no such field; a job has " + ", ".join(Job.model_fields)
-        case "value_error":
-            message = first["msg"].removeprefix("Value error, ")
-        case "missing":
-            message = f"is missing: it {_ALLOWED[where]}"
-        case _:
-            message = _ALLOWED[where.split(".")[0]]
-    if not where:
-        where, message = message.split(": ", 1)
-    kind: type[JobRefused] = {"keys": KeysInvalid, "params": ParameterInvalid}.get(
-        where.split(".")[0], JobInvalid
-    )
-    return kind(message, where or "job")

@@ -25,6 +25,7 @@ from worker.blobs.sweep import Leftover, sweep
 from worker.client import Client
 from worker.errors import (
     BlobsUnavailable,
+    DataRefused,
     DeadlineExceeded,
     ErpRefused,
     HandlerFailed,
@@ -33,6 +34,7 @@ from worker.errors import (
     JobRefused,
     JobUnfinished,
     JobUnknown,
+    OutcomeUnknown,
     WorkerError,
 )
 from worker.job import Lane
@@ -47,6 +49,7 @@ LOOK_SECONDS = 2.0
 WAYS_OUT: Sequence[tuple[type[WorkerError], str]] = (
     (JobRefused, "mend the job, and submit it again"),
     (ErpRefused, "mend the job or the ERP, then: acuworker jobs retry {id}"),
+    (OutcomeUnknown, "look at what it names; if the ERP did not do it: acuworker jobs retry {id}"),
     (DeadlineExceeded, "mend what it waited for, or submit it with a longer --deadline"),
     (JobDead, "look at what the workers logged last, then: acuworker jobs retry {id}"),
     (JobCancelled, "acuworker jobs retry {id} begins it anew"),
@@ -180,7 +183,11 @@ def gc(console: Console, *, dry_run: bool, agreed: bool) -> None:
 def document(state: JobState) -> dict[str, Any]:
     """A job's state for machines."""
     error = state.error
-    told = {"code": error.code, "field": error.field, "message": error.message} if error else None
+    told: dict[str, Any] | None = None
+    if error:
+        told = {"code": error.code, "field": error.field, "message": error.message}
+    if isinstance(error, DataRefused):
+        told = {**(told or {}), "errors": list(error.errors)}
     return {**asdict(state), "error": told, "way_out": way_out(state)}
 
 
@@ -251,6 +258,12 @@ def facts(state: JobState, now: float) -> Iterator[tuple[str, str]]:
         yield "worker", state.owner
     if reason := reason_of(state):
         yield "error" if state.error else "waits for", reason
+    if isinstance(state.error, DataRefused):
+        for row in state.error.errors:
+            yield (
+                "field",
+                WorkerError(f"{row['field'] or 'the record'} {row['value']!r}: {row['error']}").line,
+            )
     if way := way_out(state):
         yield "way out", way
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from worker.errors import WorkerError, error_class
+from worker.errors import DataRefused, WorkerError
 from worker.job import Lane
 from worker.page import Spent
 from worker.result import Result
@@ -208,7 +208,9 @@ def result_in(text: str | bytes | None) -> Result | None:
 
 def error_text(error: WorkerError) -> str:
     """An error, as the store keeps it."""
-    told = {"code": error.code, "field": error.field, "message": error.message}
+    told: dict[str, Any] = {"code": error.code, "field": error.field, "message": error.message}
+    if isinstance(error, DataRefused):
+        told["errors"] = error.errors
     return msgspec.json.encode(told).decode()
 
 
@@ -217,4 +219,18 @@ def error_in(text: str | None) -> WorkerError | None:
     if not text:
         return None
     told = msgspec.json.decode(text)
-    return error_class(told["code"])(told["message"], told["field"])
+    kind = error_class(told["code"])
+    if issubclass(kind, DataRefused):
+        return kind(told["message"], told["field"], told.get("errors", ()))
+    return kind(told["message"], told["field"])
+
+
+def error_class(code: str) -> type[WorkerError]:
+    """The class whose ``code`` this is; WorkerError itself for one that only a newer worker knows."""
+    waiting: list[type[WorkerError]] = [WorkerError]
+    while waiting:
+        kind = waiting.pop()
+        if kind.__name__ == code:
+            return kind
+        waiting += kind.__subclasses__()
+    return WorkerError

@@ -27,7 +27,7 @@ from worker.errors import (
     WorkerError,
     WorkerTooOld,
 )
-from worker.job import Job, Lane, NewerJob
+from worker.job import Asked, Lane, NewerJob, Question
 from worker.jobstate import (
     Attempt,
     Begun,
@@ -89,7 +89,7 @@ class JobStore:
         text = Path(__file__).with_suffix(".lua").read_text(encoding="utf-8")
         self._script = Script(store, text, _PREFIX)
 
-    def accept(self, job_id: str, job: Job) -> str:
+    def accept(self, job_id: str, job: Asked) -> str:
         """Make the job's row, unless it has one; from now on its deadline counts. Returns the id that it goes by.
 
         That is another job's where that bears the same idempotency key. Raises JobInvalid where that asks something
@@ -102,7 +102,7 @@ class JobStore:
         """Forget a job that was accepted and never begun, as no message could be sent for it."""
         self._run("withdraw", id=job_id)
 
-    def begin(self, job_id: str, job: Job | NewerJob, owner: str, turn: int) -> Begun:
+    def begin(self, job_id: str, job: Asked | NewerJob, owner: str, turn: int) -> Begun:
         """What a delivery of the job is to do; the row is made where the job came without one.
 
         ``turn`` is the message's; one lower than the row's comes from a message that the broker gave twice. Raises
@@ -155,9 +155,9 @@ class JobStore:
             is_own = outcome.job_id == attempt.job_id
             self._write("finish", attempt, result=text, is_own=is_own, **counts)
 
-    def answer(self, job: Job) -> Result | None:
+    def answer(self, job: Asked) -> Result | None:
         """The result of a job that asked the same, and began at most ``max_age`` before now."""
-        if job.max_age is None:
+        if not isinstance(job, Question) or job.max_age is None:
             return None
         other = self._run("answered", question=_question(job), seconds=job.max_age)
         return self.result(str(other)) if other else None
@@ -295,7 +295,7 @@ def waiting_state(error: WorkerError) -> str:
     return Waiting.state
 
 
-def _facts(job: Job | NewerJob) -> dict[str, Any]:
+def _facts(job: Asked | NewerJob) -> dict[str, Any]:
     """What the store must know of a job."""
     body = job.wire()
     asked = {name: value for name, value in body.items() if name != "idempotency_key"}
@@ -305,12 +305,12 @@ def _facts(job: Job | NewerJob) -> dict[str, Any]:
         "place": f"{job.lane or Lane.INTERACTIVE}|{job.connection}",
         "allowed": job.allowed_seconds,
         "key": job.idempotency_key,
-        "question": _question(job) if isinstance(job, Job) else None,
+        "question": _question(job) if isinstance(job, Question) else None,
         "digest": hashlib.sha256(msgspec.json.encode(asked, order="deterministic")).hexdigest(),
     }
 
 
-def _question(job: Job) -> str:
+def _question(job: Question) -> str:
     """What a job asks, however soon and in whatever pages."""
     asked = job.model_dump(mode="json", exclude=set(HOW))
     return hashlib.sha256(msgspec.json.encode(asked, order="deterministic")).hexdigest()

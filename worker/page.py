@@ -8,12 +8,36 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Protocol
 
 from worker.job import FileChoice, OnOptimizationError
 
 Record = dict[str, Any]
 """One record as the ERP sent it: ``{"OrderNbr": {"value": "000001"}, …}``, its numbers as ``Decimal``."""
+
+
+class Stage(StrEnum):
+    """How far something is that is sent to the ERP once."""
+
+    READY = "ready"
+    """It was not sent."""
+    SENT = "sent"
+    """It may have been sent, and what became of it is not known."""
+    AT_WORK = "at_work"
+    """The ERP has begun a long operation, which can be asked after."""
+    DONE = "done"
+    """The ERP has done it; what comes after it may be done again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sending:
+    """How far it is; where its long operation can be asked after, and how often it was; what the ERP answered."""
+
+    stage: Stage
+    location: str = ""
+    polls: int = 0
+    answer: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +49,8 @@ class Cursor:
     groups of rows, by their combo keys, that are behind it; ``fence`` is the key that the list ends at. ``proven``
     says that the ERP was seen to find a row by its key, together with the job's own filter. ``began`` is the ERP's
     clock at the first page; ``repairs`` says that the list is that of what has changed since then.
+    ``sending`` is how far that is which is no list; ``link`` is the query of the next page, where the ERP
+    names it, and ``until`` the place that its links lead to.
     """
 
     strategy: str
@@ -39,6 +65,14 @@ class Cursor:
     proven: bool = False
     began: str | None = None
     repairs: bool = False
+    sending: Sending | None = None
+    link: str | None = None
+    until: int = 0
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the ERP has done what it was asked once."""
+        return self.sending is not None and self.sending.stage is Stage.DONE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +81,7 @@ class Query:
 
     ``filter`` is text that has been parsed and bound, never a job's own; ``after`` is where a list goes on. ``combos``
     are those of the ``key_fields`` that are shown by a label, so that their order is not known; ``stamp`` is the field
-    with the time of a record's last change, None where there is none.
+    with the time of a record's last change, None where there is none; ``notes`` are what the result is to tell of it.
     """
 
     entity: str
@@ -65,6 +99,7 @@ class Query:
     fresh: bool = False
     on_optimization_error: OnOptimizationError = OnOptimizationError.BY_KEY
     after: Cursor | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Sink(Protocol):

@@ -129,9 +129,10 @@ class Marks:
 
 def key_of(row: Record, key_fields: Sequence[str]) -> tuple[Key, ...]:
     """The row's key; empty where a part of it is missing."""
-    values = [row.get(name, {}).get("value") for name in key_fields]
-    usable = all(isinstance(value, str | int) and value != "" for value in values)
-    return tuple(values) if usable else ()
+    members = [row.get(name) for name in key_fields]
+    values = [member.get("value") for member in members if isinstance(member, dict)]
+    usable = [value for value in values if isinstance(value, str | int) and value != ""]
+    return tuple(usable) if len(usable) == len(key_fields) else ()
 
 
 def mark(row: Record, key_fields: Sequence[str]) -> str:

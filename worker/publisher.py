@@ -22,7 +22,7 @@ from worker.blobs.names import display_name
 from worker.blobs.stage import Stage, discard, staging
 from worker.blobs.store import BlobStore, named
 from worker.errors import FileTooLarge, StageLost
-from worker.job import Compression, Job, Values
+from worker.job import Asked, Compression, Values
 from worker.page import Attachment, Cursor, Page, Record
 from worker.parts import lines_of
 from worker.repairs import Mended, Mending, Repairs, edited
@@ -87,7 +87,7 @@ class Publisher:
         self._blobs = blobs
 
     @contextmanager
-    def draft(self, job_id: str, job: Job, before: str | None) -> Iterator[Draft]:
+    def draft(self, job_id: str, job: Asked, before: str | None) -> Iterator[Draft]:
         """The job's result in the making, with what its checkpoint ``before`` names, if that is still there.
 
         Raises BlobsUnavailable.
@@ -139,7 +139,7 @@ def _unwrapped(member: object) -> object:
 class Draft:
     """A result in the making."""
 
-    def __init__(self, job_id: str, job: Job, stage: Stage, before: Checkpoint | None) -> None:
+    def __init__(self, job_id: str, job: Asked, stage: Stage, before: Checkpoint | None) -> None:
         """Raises StageLost where something is not there any more that the checkpoint names."""
         self.after = before.cursor if before else None
         self._job_id = job_id

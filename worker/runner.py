@@ -12,12 +12,12 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
-from worker.erp import query as filters
 from worker.erp.caller import Caller
 from worker.erp.deadline import Deadline
 from worker.errors import (
@@ -34,17 +34,16 @@ from worker.errors import (
     WorkerError,
     WorkerTooOld,
 )
-from worker.handler import Endpoint
-from worker.job import Job, Lane, NewerJob
+from worker.job import Asked, Lane, NewerJob
 from worker.jobstate import Attempt, Bell, Dropped, Ended, Superseded
 from worker.jobstore import JobStore
-from worker.page import Page, Query
+from worker.page import Cursor, Page
 from worker.result import Cost, Result
 
 if TYPE_CHECKING:
     from worker.erp.gateway import Gateway
     from worker.publisher import Draft, Publisher
-    from worker.registry import Registry
+    from worker.work import Work
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +64,7 @@ class Delivery:
     """One delivery of a job's message; ``turn`` is the message's place among those that spoke for the job."""
 
     job_id: str
-    job: Job | NewerJob
+    job: Asked | NewerJob
     turn: int
 
 
@@ -122,7 +121,7 @@ def pause_after(error: WorkerError) -> float | None:
     match error:
         case Waiting():
             return error.seconds * random.uniform(1.0, 1.2)  # noqa: S311 spreads load, hides nothing
-        case EntityUnknown():
+        case EntityUnknown(certain=False):
             # A worker with that entity's plugin may come.
             return WorkerTooOld.usual_seconds
         case StoreUnavailable() | BlobsUnavailable():
@@ -148,7 +147,7 @@ class Runner:
         *,
         owner: str,
         gateway: Gateway,
-        registry: Registry,
+        work: Work,
         jobs: JobStore,
         publisher: Publisher,
         ring: Callable[[Bell], None],
@@ -157,7 +156,7 @@ class Runner:
         """``ring`` sends a message, and may raise StoreUnavailable."""
         self._owner = owner
         self._gateway = gateway
-        self._registry = registry
+        self._made = work
         self._jobs = jobs
         self._publisher = publisher
         self._ring = ring
@@ -267,7 +266,7 @@ class Runner:
         self._jobs.finish(attempt, result)
         return Done(result)
 
-    def _work(self, job: Job | NewerJob, running: _Running, message: Message, began: float) -> Outcome:
+    def _work(self, job: Asked | NewerJob, running: _Running, message: Message, began: float) -> Outcome:
         """Work on the job for a slice. Raises Superseded, and whatever ends the attempt."""
         attempt = running.attempt
         if attempt.remaining <= 0:
@@ -289,26 +288,28 @@ class Runner:
             self._jobs.finish(attempt, result)
             return Done(result)
 
-    def _pages(self, job: Job, running: _Running, draft: Draft) -> Iterable[Page]:
+    def _pages(self, job: Asked, running: _Running, draft: Draft) -> Iterable[Page]:
         """Put the pages that are not in the draft yet there, one at a time.
 
         Raises nothing that is not in our tree: what is no page is the handler's fault too.
         """
-        connection = self._gateway.connection(job.connection)
-        handler = self._registry.handler_for(job.entity)
         try:
-            bound = None if job.filter is None else filters.bind(job.filter, job.params)
-            query: Query = handler.query(job, bound, Endpoint(connection.endpoint, connection.version))
-            erp = self._gateway.erp(job.connection, _caller(job, running))
-            for page in handler.retrieve(erp, replace(query, after=draft.after)):
+            keep = partial(self._keep, running.attempt, draft)
+            for page in self._made.pages(job, _caller(job, running), draft.after, keep):
                 draft.add(page)
                 yield page
         except (WorkerError, Superseded, GeneratorExit):
             raise
         except BaseException as error:
-            name = f"{type(handler).__module__}.{type(handler).__qualname__}"
-            log.exception("a handler failed", handler=name)
-            raise HandlerFailed(f"the handler {name} raised {type(error).__name__}", "entity") from None
+            whose = self._made.whose(job)
+            log.exception("a handler failed", handler=whose)
+            raise HandlerFailed(f"the handler {whose} raised {type(error).__name__}", "entity") from None
+
+    def _keep(self, attempt: Attempt, draft: Draft, cursor: Cursor) -> None:
+        """Keep how far the job is. Raises Superseded, StoreUnavailable and JobCancelled."""
+        # What the ERP has done cannot be called off any more.
+        with contextlib.suppress(*((JobCancelled,) if cursor.is_done else ())):
+            self._jobs.checkpoint(attempt, draft.checkpoint(cursor).text(), draft.pages, draft.records)
 
     def _draw(self, pages: Iterable[Page], draft: Draft, running: _Running, message: Message) -> bool:
         """Take in pages until there are none, or the slice is over; whether there are none."""
@@ -317,8 +318,7 @@ class Runner:
             if page.cursor.over:
                 # What is kept now is the result.
                 return True
-            kept = draft.checkpoint(page.cursor)
-            self._jobs.checkpoint(running.attempt, kept.text(), draft.pages, draft.records)
+            self._keep(running.attempt, draft, page.cursor)
             progress(draft.pages, draft.records)
             if running.cancelled or message.revoked:
                 raise JobCancelled("somebody cancelled it: acuworker jobs retry ID begins it anew")
@@ -329,7 +329,7 @@ class Runner:
         return True
 
 
-def _caller(job: Job, running: _Running) -> Caller:
+def _caller(job: Asked, running: _Running) -> Caller:
     attempt = running.attempt
     return Caller(
         lane=job.lane or Lane.INTERACTIVE,
@@ -367,7 +367,7 @@ def _told_before(ended: Ended) -> Outcome:
     return Done(ended.result) if ended.result else Dropped()
 
 
-def _missed(job: Job | NewerJob, waited_for: str | None) -> str:
+def _missed(job: Asked | NewerJob, waited_for: str | None) -> str:
     reason = f"while it waited: {waited_for}" if waited_for else "before a worker could begin it"
     return f"the {job.allowed_seconds} s that the job may take passed {reason}"
 
@@ -378,7 +378,7 @@ def _cost(attempt: Attempt, began: float) -> Cost:
     return Cost(requests=attempt.spent.requests, seconds=seconds, waits=waits)
 
 
-def _log(job: Job | NewerJob, attempt: Attempt, outcome: Outcome, cost: Cost) -> None:
+def _log(job: Asked | NewerJob, attempt: Attempt, outcome: Outcome, cost: Cost) -> None:
     """The one line that says how a job went; for a delivery that did not end its job, only at debug."""
     facts: dict[str, Any] = {
         "entity": job.entity,

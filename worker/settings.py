@@ -86,6 +86,9 @@ class Settings(BaseSettings):
     slice_seconds: float = Field(
         30, gt=0, description="How long a job is worked on before others have their turn"
     )
+    schema_hours: float = Field(
+        24, ge=0, description="How long an endpoint's schema is taken for what the ERP has"
+    )
     log_level: str = "INFO"
 
     @classmethod

@@ -27,6 +27,7 @@ from worker.embedded import PrivateStore, make_key, private_directory
 from worker.errors import StoreUnavailable
 from worker.job import Lane
 from worker.settings import PARENT_FD, Settings
+from worker.unfinished import Word
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
@@ -68,11 +69,14 @@ class Program:
         command: Callable[[], Sequence[str]],
         environment: Mapping[str, str],
         passed: Sequence[int],
+        var: Path,
     ) -> None:
+        """``var`` is where a worker says that a write of its is in flight."""
         self.name = name
         self._command = command
         self._environment = environment
         self._passed = passed
+        self._var = var
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> str:
@@ -106,13 +110,17 @@ class Program:
             self._process.terminate()
 
     def await_end(self, seconds: float) -> None:
-        """Wait until it has ended; kill it when the seconds are over."""
+        """Wait until it has ended; kill it when the seconds are over, unless it says that a write is in flight."""
         if self._process:
+            word = Word(self._var, self._process.pid)
             try:
                 self._process.wait(max(0.0, seconds))
             except subprocess.TimeoutExpired:
+                while word.stands and self.alive():
+                    time.sleep(LOOK_SECONDS)
                 self._process.kill()
                 self._process.wait()
+            word.take_back()
 
 
 @dataclass(frozen=True)
@@ -178,7 +186,7 @@ def up(settings: Settings, each: int = 1, beside: Sequence[Beside] = ()) -> int:
         make_key(settings)
         stopping = stack.enter_context(stop_signals())
         pipe = stack.enter_context(_parent_pipe())
-        workers = [*_workers(settings, pipe, each), *(_beside(watcher, pipe) for watcher in beside)]
+        workers = [*_workers(settings, pipe, each), *(_beside(settings, watcher, pipe) for watcher in beside)]
         store = None if settings.store_url else PrivateStore(settings)
         if store:
             store.prepare()
@@ -275,15 +283,17 @@ def _workers(settings: Settings, pipe: int, each: int) -> list[Program]:
 
     def program(lane: Lane, number: int) -> Program:
         name = f"{lane} worker" if each == 1 else f"{lane} worker {number}"
-        return Program(name, lambda: worker_command(lane, count, secrets.token_hex(4)), environment, [pipe])
+        return Program(
+            name, lambda: worker_command(lane, count, secrets.token_hex(4)), environment, [pipe], settings.var
+        )
 
     return [program(lane, number) for lane in Lane for number in range(1, each + 1)]
 
 
-def _beside(watcher: Beside, pipe: int) -> Program:
+def _beside(settings: Settings, watcher: Beside, pipe: int) -> Program:
     command = (sys.executable, "-m", "worker", *watcher.words)
     environment = {**os.environ, **watcher.environment, PARENT_FD: str(pipe)}
-    return Program(watcher.words[0], lambda: command, environment, [pipe])
+    return Program(watcher.words[0], lambda: command, environment, [pipe], settings.var)
 
 
 def _sign(lock: int) -> None:

@@ -18,9 +18,9 @@ from celery.exceptions import Ignore, Reject
 from celery.worker import state as worker_state
 from celery.worker.request import Request as CeleryRequest
 
-from worker import telemetry
+from worker import kinds, telemetry
 from worker.errors import JobInvalid, JobRefused, WorkerError, WorkerTooOld
-from worker.job import JOB_ID, TASK, Job, Lane, NewerJob
+from worker.job import JOB_ID, TASK, Asked, Lane, NewerJob
 from worker.jobstore import waiting_state
 from worker.result import Result
 from worker.runner import Delivery, Done, Failed, HandedBack, Outcome, Parked, Runner
@@ -31,7 +31,7 @@ def lane_of(routing_key: object) -> Lane:
     return next((lane for lane in Lane if lane.queue == routing_key), Lane.INTERACTIVE)
 
 
-def job_in(args: Sequence[object], kwargs: Mapping[str, object], lane: Lane) -> Job | NewerJob:
+def job_in(args: Sequence[object], kwargs: Mapping[str, object], lane: Lane) -> Asked | NewerJob:
     """The job in a message's arguments: one object, by position or as ``job``. Raises JobRefused."""
     match args, kwargs:
         case [body], {} if not kwargs:
@@ -41,9 +41,9 @@ def job_in(args: Sequence[object], kwargs: Mapping[str, object], lane: Lane) -> 
     raise JobInvalid('acumatica.retrieve takes one argument: {"entity": "SalesOrder", …}', "job")
 
 
-def _parsed(body: object, lane: Lane) -> Job | NewerJob:
+def _parsed(body: object, lane: Lane) -> Asked | NewerJob:
     try:
-        return Job.parse(body).in_lane(lane)
+        return kinds.parse(body).in_lane(lane)
     except WorkerTooOld as error:
         return NewerJob(cast(Mapping[str, Any], body), lane, error)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 from tests.erp_floor import connection_to
 from tests.installation import Installation, install
-from tests.sandbox_process import Sandbox
+from tests.sandbox_process import Sandbox, start_sandbox
 from worker import errors
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,9 +75,49 @@ def test_the_handler_of_the_guide(sandbox: Sandbox, tmp_path: Path) -> None:
     assert '"Orders":[' in result["records"]
 
 
-@pytest.mark.parametrize(
-    "document", ["README.md", "docs/operations.md", "docs/handlers.md", "docs/design.md"]
-)
+def test_the_guide_to_changes() -> None:
+    """Every job of docs/changes.md, sent as it stands, is done."""
+    with (
+        start_sandbox("--control", "--build", "2025R1") as sandbox,
+        install(default=connection_to(sandbox, version="24.200.001")) as installation,
+        installation.service() as service,
+    ):
+        installation.start_worker()
+        made = {"kind": "upsert", "entity": "Case", "record": {"Subject": "A leak"}, "form": 2}
+        case = json.loads(service.send(made).get(timeout=30)["records"])["id"]
+        jobs = [json.loads(text.replace("{case}", case)) for text in _blocks("docs/changes.md", "json")]
+        ended = [service.send(job).get(timeout=30) for job in jobs]
+    assert [result["strategy"] for result in ended] == ["action", "action", "upsert", "upsert", "delete"]
+
+
+def test_the_guide_for_python(sandbox: Sandbox) -> None:
+    """The programs of docs/python.md, run in this checkout, get records, and write a filter in either form."""
+    fetching, writing = _blocks("docs/python.md", "python")
+    with install(default=connection_to(sandbox)) as installation:
+        installation.start_worker()
+        environment = installation.environment | {"ACUWORKER_LOG_LEVEL": "WARNING"}
+        said = [
+            subprocess.run(
+                [sys.executable, "-c", code],
+                cwd=ROOT,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=90,
+                check=True,
+            ).stdout
+            for code in (fetching, writing)
+        ]
+    assert re.search(r"^0000\d\d \d+\.\d{4}$", said[0], re.MULTILINE)
+    named, whole = said[1].splitlines()
+    assert named.endswith("OrderTotal gt :v2")
+    assert whole.endswith("OrderTotal gt 1000")
+
+
+DOCUMENTS = ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_links_lead_somewhere(document: str) -> None:
     """Every relative link of a document names a file that is there, and a heading that it has."""
     path = ROOT / document

@@ -257,11 +257,13 @@ def test_a_store_that_cannot_start_is_one_line(ground: Ground) -> None:
     assert "worker: pid" not in up.said()
 
 
-def test_a_program_that_does_not_end_is_killed() -> None:
+def test_a_program_that_does_not_end_is_killed(tmp_path: Path) -> None:
     """SIGTERM goes to all at once; who has not ended in time is killed, who has is not."""
     reading, writing = os.pipe()
-    deaf = Program("deaf", lambda: [sys.executable, "-c", DEAF, str(writing)], os.environ, [writing])
-    good = Program("good", lambda: ["sleep", "300"], os.environ, [])
+    deaf = Program(
+        "deaf", lambda: [sys.executable, "-c", DEAF, str(writing)], os.environ, [writing], tmp_path
+    )
+    good = Program("good", lambda: ["sleep", "300"], os.environ, [], tmp_path)
     for program in (deaf, good):
         program.start()
     os.read(reading, 1)

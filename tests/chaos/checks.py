@@ -16,6 +16,7 @@ from tests.chaos import (
     lease,
     limits,
     modelled,
+    once,
     paging,
     poison,
     resume,
@@ -145,6 +146,18 @@ CHECKS: Mapping[str, Check] = {
                 guard="sweeper",
                 reason="jobs not done",
                 play=partial(kills.run, plan=kills.CONTROL, guard="sweeper"),
+            ),
+        ),
+        company=Company.PATIENT,
+    ),
+    "once": Check(
+        play=once.run,
+        small=partial(once.run, plan=once.SMALL),
+        controls=(
+            Control(
+                guard="once",
+                reason="jobs sent twice",
+                play=partial(once.run, plan=once.CONTROL, guard="once"),
             ),
         ),
         company=Company.PATIENT,

@@ -31,6 +31,7 @@ from worker.job import Lane
 from worker.paging import Marks
 from worker.publisher import Checkpoint
 from worker.runner import Runner
+from worker.sending import Sender
 from worker.sweeper import Sweeper
 from worker.tasks import Retrieve
 
@@ -98,6 +99,15 @@ def no_quarantine() -> None:
 def no_sweeper() -> None:
     """Nobody rings again for a job that nobody sees to."""
     _wrap(Sweeper, "sweep", lambda *_: None)
+
+
+def no_once() -> None:
+    """Nobody minds that something may have been sent before."""
+
+    def heedless(really: Any, sender: Sender, *rest: Any) -> Any:
+        return really(replace(sender, idempotent=True), *rest)
+
+    _wrap(Sender, "begun", heedless)
 
 
 def no_attempts() -> None:
@@ -183,6 +193,7 @@ GUARDS: Mapping[str, Callable[[], None]] = {
     "quarantine": no_quarantine,
     "sweeper": no_sweeper,
     "attempts": no_attempts,
+    "once": no_once,
     "stopping": no_stopping,
     "crashes": no_crashes,
     "one task": no_one_task,

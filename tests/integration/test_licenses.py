@@ -15,14 +15,15 @@ from tests.erp_floor import Floors, connection_to, erp_of, settings_for
 from tests.sandbox_process import Sandbox, start_sandbox
 from worker.bootsteps import Heartbeat
 from worker.connection import Connection
-from worker.erp.caller import Caller
+from worker.erp.caller import Caller, Use
 from worker.erp.client import Erp
 from worker.erp.control import Control
 from worker.erp.deadline import Deadline
 from worker.erp.gateway import Gateway
 from worker.erp.logins import Logins
+from worker.erp.sessions import Outcome
 from worker.erp.signin import Grant
-from worker.errors import ConnectionPaused, DeadlineExceeded, LoginNeeded, TenantMismatch
+from worker.errors import ConnectionPaused, DeadlineExceeded, FormBusy, LoginNeeded, TenantMismatch
 from worker.job import Lane
 from worker.page import Query, Record
 from worker.settings import License, Settings
@@ -85,6 +86,19 @@ def test_connections_take_turns_on_one_session(store_url: str, floors: Floors) -
         tally = sandbox.tally()
         assert (tally["peak_sessions"], tally["refused_sign_ins"]) == (1, 0)
         assert 2 <= tally["sign_ins"] <= 0.1 * tally["requests"]
+
+
+def test_an_operation_keeps_the_licenses_session(sandbox: Sandbox, store_url: str, floors: Floors) -> None:
+    """While a long operation is at work in the one session, the jobs of another connection wait, without a worker."""
+    gateway = floors.start(_shared(sandbox, store_url))
+    pool = gateway.way("default").pool
+    caller = Caller(lane=Lane.INTERACTIVE, deadline=Deadline(20), job_id="job-1")
+    with pool.lease(caller, Use(what="SalesInvoice", alone=True, begins="job-1")) as lease:
+        pool.claim(lease, "SalesInvoice", "job-1", 60.0)
+        lease.outcome = Outcome.ANSWERED
+    with pytest.raises(FormBusy, match="SalesInvoice"):
+        _orders(gateway.erp("second", caller))
+    assert sandbox.tally()["sign_outs"] == 0
 
 
 def test_session_is_renewed_and_kept(sandbox: Sandbox, store_url: str, floors: Floors) -> None:

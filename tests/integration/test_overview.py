@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from tests.erp_floor import Floors, connection_to, erp_of, settings_for
 from tests.sandbox_process import Sandbox
 from tests.store_process import contents
-from worker.erp.caller import Caller
+from worker.erp.caller import ANY_USE, Caller
 from worker.erp.control import Control
 from worker.erp.deadline import Deadline
 from worker.erp.gateway import Gateway
@@ -92,7 +92,7 @@ def test_waiters_are_seen_by_lane(store: redis.Redis, settings: Settings, gatewa
     pool = gateway.way("default").pool
     with pool.lease(caller()):
         for lane, waiter in ((Lane.BULK, "w1"), (Lane.INTERACTIVE, "w2")):
-            pool._look(pool._asked(caller(lane), waiter, "", 0.0))
+            pool._look(pool._asked(caller(lane), waiter, ANY_USE))
         assert {(waiter.connection, waiter.lane) for waiter in look(store, settings).waiters} == {
             ("default", Lane.BULK),
             ("default", Lane.INTERACTIVE),
@@ -127,7 +127,7 @@ def test_looking_changes_nothing(store: redis.Redis, settings: Settings, gateway
     pool = gateway.way("default").pool
     with pool.lease(caller()) as lease:
         for waiter in ("w1", "w2"):
-            pool._look(pool._asked(caller(), waiter, "", 0.0))
+            pool._look(pool._asked(caller(), waiter, ANY_USE))
         store.hset(SLOT, "lease_until", 1)
         pool.lost(lease, LoginLimit("full"))
         before = contents(store)

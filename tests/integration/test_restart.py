@@ -15,6 +15,7 @@ import redis
 from tests.erp_floor import Floors, connection_to, erp_of, settings_for
 from tests.sandbox_process import Sandbox
 from tests.store_process import contents
+from worker.erp.caller import ANY_USE
 from worker.erp.control import Control
 from worker.erp.deadline import Deadline
 from worker.erp.direct import direct
@@ -265,12 +266,12 @@ def test_who_waits_for_a_restart_is_in_nobodys_way(gateway_of_two: Gateway) -> N
     pool, other = (gateway_of_two.way(name).pool for name in ("default", "other"))
     caller = erp_of(gateway_of_two)._caller
     next(iter(gateway_of_two.limits().values())).join()
-    first = other._look(other._asked(caller, "w1", "", 0.0))
+    first = other._look(other._asked(caller, "w1", ANY_USE))
     assert first["answer"] == "sign_in"
-    assert pool._look(pool._asked(caller, "w2", "", 0.0))["answer"] == "wait"
+    assert pool._look(pool._asked(caller, "w2", ANY_USE))["answer"] == "wait"
     pool.away(ErpRestarting("the site is down (503)"))
     other.member.script("step", name="not_opened", slot=first["slot"], generation=first["generation"])
-    assert other._look(other._asked(caller, "w3", "", 0.0))["answer"] == "sign_in"
+    assert other._look(other._asked(caller, "w3", ANY_USE))["answer"] == "sign_in"
 
 
 def test_a_session_is_not_kept_for_a_restart(gateway_of_two: Gateway, store: redis.Redis) -> None:
@@ -279,10 +280,10 @@ def test_a_session_is_not_kept_for_a_restart(gateway_of_two: Gateway, store: red
     caller = erp_of(gateway_of_two)._caller
     with pool.lease(caller) as lease:
         lease.outcome = Outcome.ANSWERED
-        assert pool._look(pool._asked(caller, "w1", "", 0.0))["answer"] == "wait"
+        assert pool._look(pool._asked(caller, "w1", ANY_USE))["answer"] == "wait"
         pool.away(ErpRestarting("the site is down (503)"))
     store.hset("acuworker:{shared}:slot:1", mapping={"opened": 1, "uses": 100})
-    answer = other._look(other._asked(caller, "w2", "", 0.0))
+    answer = other._look(other._asked(caller, "w2", ANY_USE))
     assert (answer["answer"], answer["connection"]) == ("close", pool.member.mark)
 
 

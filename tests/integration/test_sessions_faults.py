@@ -368,7 +368,7 @@ def test_waiting_uses_up_no_attempts(
     sandbox: Sandbox, store_url: str, floors: Floors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A request that was declined many times has all its attempts left for what comes then."""
-    monkeypatch.setattr("worker.erp.client.FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr("worker.erp.exchanges.FIRST_PAUSE_SECONDS", 0.001)
     gateway = floors.start(settings_for(connection_to(sandbox), store_url))
     _orders(erp_of(gateway))
     for status, times in ((429, 6), (500, 4)):

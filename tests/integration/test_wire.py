@@ -170,6 +170,27 @@ def test_plain_http_within_this_network() -> None:
             assert wire.send(VERSIONS, Deadline(5)).body == b"{}"
 
 
+def test_a_kept_connection_that_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the ERP ends a kept connection just as a request is sent on it, that is said; it is not sent again."""
+    asked: list[bytes] = []
+
+    def serve(server: socket.socket) -> None:
+        for answer in (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", b""):
+            accepted, _ = server.accept()
+            with accepted:
+                asked.append(accepted.recv(65_536))
+                accepted.sendall(answer)
+                asked.append(accepted.recv(65_536))
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=serve, args=[server], daemon=True).start()
+        with closing(_in_the_clear(server.getsockname()[1])) as wire:
+            assert wire.send(VERSIONS, Deadline(5)).body == b"{}"
+            with pytest.raises(AnswerCut):
+                wire.send(Request(method="POST", path="/entity", json={}), Deadline(5))
+    assert [each.partition(b" ")[0] for each in asked] == [b"GET", b"POST"]
+
+
 def test_plain_http_goes_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a name leads to a public address, it is refused once that is known, before a byte is sent."""
     monkeypatch.setattr(network, "is_near", lambda address: False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from worker.erp import answers
 from worker.erp.wire import Answer
 from worker.errors import (
     AnswerMalformed,
+    DataRefused,
     ErpBusy,
     ErpFault,
     ErpRestarting,
@@ -22,6 +24,7 @@ from worker.errors import (
     LoginLimit,
     NotInEndpoint,
     NotOptimizable,
+    PreconditionFailed,
     RecordNotFound,
     RequestRefused,
     RightsMissing,
@@ -158,7 +161,9 @@ CASES: list[tuple[Answer, type[WorkerError], str]] = [
         RequestRefused,
         "Length Required",
     ),
-    (_answer(422, {"message": "no"}), RequestRefused, "422"),
+    (_answer(422, {"message": "no"}), DataRefused, "no"),
+    (_answer(412, {"message": "it exists"}), PreconditionFailed, "it exists"),
+    (_answer(408, b"", "text/html"), ExchangeTimeout, "408"),
     (_answer(502, b"", "text/html"), ErpRestarting, "502"),
     (
         _answer(503, b"<html><title>Service Unavailable</title></html>", "text/html"),
@@ -251,3 +256,48 @@ def test_any_answer_is_understood(body: bytes, content_type: str, status: int) -
     error = answers.error(_answer(status, body, content_type))
     assert isinstance(error, WorkerError)
     assert len(error.message) < 1000
+
+
+BAD_FIELDS: list[tuple[dict[str, Any], int, list[tuple[str, str, str]]]] = [
+    (
+        {"CustomerID": {"value": "ABARTENDE1", "error": "'Customer' cannot be found in the system."}},
+        422,
+        [("CustomerID", "ABARTENDE1", "'Customer' cannot be found in the system.")],
+    ),
+    (
+        {"id": "1", "Details": [{"Qty": {"value": 1}}, {"Qty": {"value": -2, "error": "Too\r\nfew"}}]},
+        422,
+        [("Details[1].Qty", "-2", "Too few")],
+    ),
+    (
+        {
+            "message": "An error has occurred.",
+            "exceptionMessage": "raised at least one error",
+            "entity": {"Type": {"value": "X", "error": "No such type"}},
+            "parameters": {"custom": {"FilterPreview": {"Reason": {"value": "Why", "error": "Not allowed"}}}},
+        },
+        422,
+        [("Type", "X", "No such type"), ("custom.FilterPreview.Reason", "Why", "Not allowed")],
+    ),
+    ({"error": "The record is locked.", "Note": {"value": "x"}}, 422, [("", "", "The record is locked.")]),
+    (
+        {
+            "message": "An error has occurred.",
+            "exceptionType": "PX.Api.ContractBased.OutcomeEntityHasErrorsException",
+            "exceptionMessage": "Inserting  'Sales Order Adjust' record raised at least one error. Please review the "
+            "errors.\nAdjdOrderNbr: 'Order Nbr.' cannot be empty.",
+        },
+        500,
+        [("AdjdOrderNbr", "", "'Order Nbr.' cannot be empty.")],
+    ),
+]
+"""Shapes of the vendor's guide, and of a recording of 2021 R2 (the last)."""
+
+
+@pytest.mark.parametrize(("body", "status", "rows"), BAD_FIELDS)
+def test_refused_data_is_a_table(body: dict[str, Any], status: int, rows: list[tuple[str, str, str]]) -> None:
+    """Each field that the ERP does not take has a row: where it is, the value that it was given, and why."""
+    error = answers.error(_answer(status, body))
+    assert isinstance(error, DataRefused)
+    assert [(row["field"], row["value"], row["error"]) for row in error.errors] == rows
+    assert rows[0][2] in error.message

@@ -17,11 +17,13 @@ from click.testing import CliRunner, Result
 from pydantic import BaseModel
 
 from worker import telemetry
-from worker.cli import how_far, job_fields, main
+from worker.cli import main
 from worker.job import Job
 from worker.jobstate import JobState, State
+from worker.options import job_fields
 from worker.result import Manifest
 from worker.result import Result as JobResult
+from worker.waiting import how_far
 
 UNSAID: dict[str, Any] = {
     "entity": None,

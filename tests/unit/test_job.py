@@ -25,7 +25,7 @@ REFUSED: list[tuple[object, type[JobRefused], str, str]] = [
     ({"entity": "Sales Order"}, JobInvalid, "entity", "letters, digits"),
     ({"entity": "SalesOrder\n"}, JobInvalid, "entity", "letters, digits"),
     ({"entity": 5}, JobInvalid, "entity", "as in SalesOrder"),
-    (ORDER | {"filtr": "x"}, JobInvalid, "filtr", "a job has entity, connection, branch, keys"),
+    (ORDER | {"filtr": "x"}, JobInvalid, "filtr", "such a job has kind, connection, branch, lane"),
     (ORDER | {"url": "https://evil.test"}, JobInvalid, "url", "no such field"),
     (ORDER | {"connection": "../x"}, JobInvalid, "connection", "letters, digits"),
     (ORDER | {"branch": ""}, JobInvalid, "branch", "as in MYSTORE"),

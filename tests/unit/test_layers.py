@@ -17,36 +17,49 @@ ROOT = Path(__file__).resolve().parents[2]
 FLOORS = (
     {"worker.__main__"},
     {"worker.cli"},
-    {"worker.commands"},
-    {"worker.flowerbed", "worker.metrics"},
-    {"worker.doctor", "worker.health", "worker.jobs", "worker.operate", "worker.supervisor"},
-    {"worker.status"},
-    {"worker.fleet"},
+    {"worker.change_commands", "worker.commands", "worker.explore_commands"},
+    {"worker.flowerbed", "worker.metrics", "worker.plan_command"},
+    {
+        "worker.doctor",
+        "worker.health",
+        "worker.jobs",
+        "worker.operate",
+        "worker.planning",
+        "worker.supervisor",
+    },
+    {"worker.scaffold"},
+    {"worker.explore", "worker.fetch", "worker.status"},
+    {"worker.fleet", "worker.visit", "worker.waiting"},
     {"worker.connect", "worker.embedded"},
     {"worker.login"},
-    {"worker.connections", "worker.prompt", "worker.summary"},
+    {"worker.connections", "worker.options", "worker.prompt", "worker.summary"},
     {"worker.watchdog"},
     {"worker.bootsteps", "worker.client"},
     {"worker.consumer", "worker.sweeper"},
     {"worker.doorbell"},
     {"worker.celery", "worker.tasks"},
     {"worker.telemetry", "worker.runner", "worker.transport"},
+    {"worker.work"},
     {"worker.registry", "worker.publisher", "worker.reader", "worker.jobstore"},
-    {"worker.repairs", "worker.series"},
+    {"worker.repairs", "worker.sampling", "worker.series"},
     {"worker.parts"},
     {"worker.jobstate"},
     {"plugins.entity", "plugins.payment", "plugins.sales_order", "plugins.stock_item"},
     {"plugins.catalogue"},
+    {"worker.actions", "worker.inquiries", "worker.retrieval", "worker.writes"},
+    {"worker.naming", "worker.sending"},
     {"worker.handler", "worker.blobs", "worker.compression"},
     {"worker.beats"},
-    {"worker.attachments", "worker.lockfile", "worker.strategies", "worker.storage"},
+    {"worker.attachments", "worker.custom", "worker.lockfile", "worker.strategies", "worker.storage"},
     {"worker.listing"},
-    {"worker.ahead", "worker.paging"},
+    {"worker.ahead", "worker.filters", "worker.paging", "worker.unfinished", "worker.plan"},
     {"worker.erp"},
     {"worker.settings"},
     {"worker.connection", "worker.page"},
     {"worker.result"},
+    {"worker.kinds"},
     {"worker.job"},
+    {"worker.refusal"},
     {"worker.errors", "worker.params"},
     {"worker", "plugins"},
 )
@@ -132,9 +145,9 @@ def test_imports_run_in_no_circle() -> None:
 
 
 def test_plugins_stand_on_what_any_plugin_may_use() -> None:
-    """A plugin imports handler, strategies, the ERP's client, what travels and what goes wrong; nothing else."""
+    """A plugin imports handler, strategies, the ERP's client and schema, what travels and what goes wrong; no more."""
     travels = {"worker.job", "worker.page", "worker.errors"}
-    allowed = travels | {"worker.handler", "worker.strategies", "worker.erp.client"}
+    allowed = travels | {"worker.handler", "worker.strategies", "worker.erp.client", "worker.erp.schema"}
     for module, targets in modules("plugins").items():
         assert {target for target in targets if target.startswith("worker")} <= allowed, module
 

@@ -137,8 +137,8 @@ def test_rows_up_to_another_group() -> None:
     assert of_one_group(keys[:2], 1) == 2
 
 
-@pytest.mark.parametrize("value", [{}, {"value": ""}, {"value": None}, {"value": 1.5}])
-def test_a_row_without_a_whole_key_has_none(value: dict[str, object]) -> None:
+@pytest.mark.parametrize("value", [{}, {"value": ""}, {"value": None}, {"value": 1.5}, 5, None])
+def test_a_row_without_a_whole_key_has_none(value: object) -> None:
     """A key of which a part is missing names nothing; such a row is known again by its id."""
     row = {**order(1), "OrderNbr": value}
     assert key_of(row, FIELDS) == ()

@@ -19,6 +19,7 @@ from worker.erp.caller import Caller
 from worker.erp.client import Erp
 from worker.erp.deadline import Deadline
 from worker.erp.direct import _OneSession
+from worker.erp.exchanges import Exchanges
 from worker.erp.records import Records
 from worker.erp.sessions import Lease
 from worker.erp.signin import Grant
@@ -107,7 +108,7 @@ class Scripted:
         self.bodies = list(bodies)
 
     @contextmanager
-    def borrow(self) -> Iterator[Scripted]:
+    def borrow(self, *, writes: bool) -> Iterator[Scripted]:
         """Itself."""
         yield self
 
@@ -129,12 +130,13 @@ def erp_over(wires: Scripted) -> Erp:
         )
     )
     caller = Caller(lane=Lane.BULK, deadline=Deadline(60), job_id="-")
-    return Erp(connection_to_nowhere(), caller, one, one, cast(Wires, wires), threading.Event(), one)
+    exchanges = Exchanges(connection_to_nowhere(), caller, one, one, cast(Wires, wires), threading.Event())
+    return Erp(exchanges, one)
 
 
 def test_a_list_that_cannot_be_opened_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """What came cut is found out when it is opened, and then asked for anew: the job goes on."""
-    monkeypatch.setattr("worker.erp.client.FIRST_PAUSE_SECONDS", 0)
+    monkeypatch.setattr("worker.erp.exchanges.FIRST_PAUSE_SECONDS", 0)
     wires = Scripted(b'[{"id": "1"}', b'[{"id": ', b'[{"id": "1"}, {"id": "2"}]')
     found = erp_over(wires).ask(ORDERS, top=2, skip=0).open()
     assert ([row["id"] for row in found.named], wires.bodies) == (["1", "2"], [])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from worker.erp.sessions import JITTER_SECONDS, stopped_by
+from worker.erp.barred import JITTER_SECONDS, stopped_by
 from worker.errors import (
     ConnectionPaused,
     ErpAway,

@@ -80,3 +80,30 @@ def test_other_hrefs_are_refused(href: str) -> None:
     """Any other address is not followed, whoever put it into a record."""
     with pytest.raises(AnswerMalformed):
         urls.file_path(CONNECTION, "/MyStoreInstance", href)
+
+
+RUNNING = "/MyStoreInstance/entity/Default/20.200.001/Case/Close/status/9be45eb7-f97d-400b-96a5-1c4cf82faa96"
+
+
+def test_where_an_operation_is_asked_after() -> None:
+    """The place of a long operation is one below this instance's endpoint, and no other."""
+    assert urls.operation_path(CONNECTION, RUNNING) == RUNNING.removeprefix("/MyStoreInstance")
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "https://evil.test" + RUNNING,
+        RUNNING.replace("Case/Close", "../.."),
+        RUNNING.replace("Case", "%2e%2e"),
+        RUNNING.replace("Case/", ""),
+        RUNNING.replace("status", "files"),
+        RUNNING + "?x=1",
+        RUNNING.replace("20.200.001", "18.200.001"),
+        "",
+    ],
+)
+def test_other_places_are_refused(location: str) -> None:
+    """Any other address is not followed, whoever has sent it."""
+    with pytest.raises(AnswerMalformed):
+        urls.operation_path(CONNECTION, location)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from pydantic import SecretStr
 
@@ -35,6 +37,11 @@ ALWAYS = {"host": "erp.example.com", "connection": "keep-alive", "user-agent": "
             Request(method="POST", path="/entity/auth/login", json={"name": "ü", "password": '"'}),
             {"content-type": "application/json", "content-length": "29"},
             '{"name":"ü","password":"\\""}'.encode(),
+        ),
+        (
+            Request(method="PUT", path="/x", json={"value": Decimal("12.50")}),
+            {"content-type": "application/json", "content-length": "15"},
+            b'{"value":12.50}',
         ),
         (
             Request(method="POST", path="/identity/connect/token", form={"password": "a&b=ü"}),

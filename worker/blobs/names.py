@@ -1,4 +1,4 @@
-"""The names of attached files, for people to read: metadata, never part of a path."""
+"""The names of attached files, for people to read, which are never part of a path; and the keys that are."""
 
 from __future__ import annotations
 
@@ -21,3 +21,8 @@ def display_name(name: str) -> str:
         if char not in BIDI_CONTROLS and unicodedata.category(char) not in ("Cc", "Cs", "Zl", "Zp")
     )
     return "".join(shown)[:NAME_LENGTH]
+
+
+def file_key(sha256: str) -> str:
+    """The key of a file's blob: there is one for a content."""
+    return f"files/{sha256[:2]}/{sha256}"

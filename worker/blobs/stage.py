@@ -20,6 +20,7 @@ from typing import Any
 import structlog
 from pydantic import ValidationError
 
+from worker.blobs.names import file_key
 from worker.blobs.store import BlobStore, Spool
 from worker.errors import BlobsUnavailable, StageLost
 from worker.result import Blob, Manifest
@@ -63,7 +64,7 @@ class Stage:
 
     def keep(self, spool: Spool) -> Blob:
         """The blob of this content, from now on; the same content takes its place only once."""
-        key = f"files/{spool.sha256[:2]}/{spool.sha256}"
+        key = file_key(spool.sha256)
         self.blobs.share(key, spool)
         self._give_up(spool)
         return Blob(url=self.blobs.url(key), size=spool.size, sha256=spool.sha256)

@@ -8,7 +8,8 @@ they contradict each other (a missing record is 500 or 404, the login limit 500,
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
@@ -17,6 +18,7 @@ import jiter
 from worker.erp.wire import Answer
 from worker.errors import (
     AnswerMalformed,
+    DataRefused,
     ErpBusy,
     ErpFault,
     ErpRestarting,
@@ -26,6 +28,7 @@ from worker.errors import (
     LoginLimit,
     NotInEndpoint,
     NotOptimizable,
+    PreconditionFailed,
     RecordNotFound,
     RequestRefused,
     RightsMissing,
@@ -38,7 +41,11 @@ from worker.page import Record
 LOGIN_LIMIT = re.compile(r"API Login Limit|concurrent API logins", re.IGNORECASE)
 """What the ERP says when no session is left: the license's words, and those of a user's own limit."""
 
+JSON = frozenset({"application/json", "text/json"})
+XML = frozenset({"application/xml", "text/xml"})
+
 MESSAGE_LENGTH = 600
+MOST_FIELD_ERRORS = 100
 SHOWN_FIELDS = 3
 """Fields that an optimization error is told with; it lists every one that was asked for."""
 
@@ -74,15 +81,21 @@ def _content(answer: Answer) -> Any:
     return decode(data(answer).body)
 
 
-def data(answer: Answer) -> Answer:
-    """The answer, which is JSON and no error, though nobody has read it yet. Raises what ``error`` returns."""
+def data(
+    answer: Answer, kinds: frozenset[str] = JSON, otherwise: type[WorkerError] = ErpRestarting
+) -> Answer:
+    """The answer, of one of these kinds and no error, though nobody has read it yet.
+
+    Raises what ``error`` returns, and ``otherwise`` where it is of another kind.
+    """
     wrong = error(answer)
     if wrong is not None:
         raise wrong
-    if not _is_json(answer):
+    if _media_type(answer) not in kinds:
         # A page where data should be: a sign-in form, or something in front of the ERP. Never an empty list.
-        raise ErpRestarting(
-            f"the ERP answered with {answer.content_type[:60] or 'no content type'} in place of JSON"
+        wanted = "JSON" if kinds is JSON else "XML"
+        raise otherwise(
+            f"the ERP answered with {answer.content_type[:60] or 'no content type'} in place of {wanted}"
         )
     return answer
 
@@ -94,7 +107,7 @@ def error(answer: Answer) -> WorkerError | None:
     text = words(answer)
     if limit := LOGIN_LIMIT.search(text) or LOGIN_LIMIT.search(_page(answer)):
         return login_limit(limit[0])
-    if 400 <= answer.status <= 500 and _is_json(answer) and _NO_BRANCH.search(text):
+    if 400 <= answer.status <= 500 and is_json(answer) and _NO_BRANCH.search(text):
         return RequestRefused(f"the ERP has no such branch ({text}): {MEND_BRANCH}", "branch")
     make = _BY_STATUS.get(answer.status)
     if make is not None:
@@ -128,8 +141,13 @@ def clean(text: str) -> str:
     return line if len(line) <= MESSAGE_LENGTH else line[: MESSAGE_LENGTH - 1] + "…"
 
 
-def _is_json(answer: Answer) -> bool:
-    return answer.content_type.split(";")[0].strip().lower() in ("application/json", "text/json")
+def is_json(answer: Answer) -> bool:
+    """Whether it is the ERP that speaks, and not a page in front of it."""
+    return _media_type(answer) in JSON
+
+
+def _media_type(answer: Answer) -> str:
+    return answer.content_type.split(";")[0].strip().lower()
 
 
 def _kind(value: object) -> str:
@@ -145,7 +163,7 @@ def words(answer: Answer) -> str:
     """The ERP's own words: of its JSON, of its page's title, of the address that it sends to, or plain."""
     if 300 <= answer.status < 400:
         return clean(unquote_plus(answer.location))
-    if _is_json(answer):
+    if is_json(answer):
         return clean(exception(answer)[1])
     page = _page(answer)
     title = re.search(r"<title>([^<]{1,600})</title>", page, re.IGNORECASE)
@@ -159,24 +177,30 @@ def _page(answer: Answer) -> str:
 
 
 def exception(answer: Answer) -> tuple[str, str]:
-    """The type and the message of an error in the ERP's JSON (ASP.NET's HttpError, members in camel case)."""
+    """The type and the message of an error in the ERP's JSON: ASP.NET's HttpError, in camel case, or OData's."""
     try:
         body = decode(answer.body)
     except AnswerMalformed:
         return "", "an error that is not JSON"
     if not isinstance(body, dict):
         return "", "an error without a message"
+    told = body.get("error") or body.get("odata.error")
+    if isinstance(told, dict) and "message" in told:
+        message = told["message"]
+        return "", str(message.get("value") if isinstance(message, dict) else message)
     kind, message = body.get("exceptionType"), body.get("exceptionMessage") or body.get("message")
     return str(kind or ""), str(message or "an error without a message")
 
 
 def _internal_error(answer: Answer, text: str) -> WorkerError:
     """A 500: the ERP's name for the exception decides; an unknown one may pass."""
-    if not _is_json(answer):
+    if not is_json(answer):
         return ErpFault(f"the ERP failed with 500: {text}")
     kind, message = exception(answer)
     if "CannotOptimizeException" in kind:
         return NotOptimizable(_unoptimized(message), fields=_unoptimized_fields(message))
+    if "OutcomeEntityHasErrorsException" in kind:
+        return refused_data(answer, text)
     for mark, make in _BY_EXCEPTION.items():
         if mark in kind:
             return make(text)
@@ -216,6 +240,15 @@ def _redirect(answer: Answer, text: str) -> WorkerError:
     return ErpRestarting(f"the ERP sent us elsewhere, which is not followed: {text}")
 
 
+def _bad_request(answer: Answer, text: str) -> WorkerError:
+    """A 400: OData says so what the contract-based API answers with a 500."""
+    if "Could not find a property" in text:
+        return FieldUnknown(f"there is no such column: {text}", "select")
+    if _FILTER_WORDS.search(text):
+        return FilterRefused(f"the ERP cannot evaluate the filter: {text}", "filter")
+    return RequestRefused(f"the ERP refused the request with 400: {text}")
+
+
 def _unknown_path(answer: Answer, text: str) -> WorkerError:
     return NotInEndpoint(f"the endpoint has no such entity, record or path (404: {text})", "entity")
 
@@ -248,18 +281,70 @@ _BY_EXCEPTION: Mapping[str, Callable[[str], WorkerError]] = {
     "PXSetupNotEnteredException": lambda text: RequestRefused(f"the ERP is not set up for this: {text}"),
 }
 
+
+def refused_data(answer: Answer, text: str) -> DataRefused:
+    """What the ERP does not take: each field that its echo of the record has an ``error`` at.
+
+    Source: the vendor's guide, Execute a Custom Action (the ``error`` fields of a 422); the text that older builds
+    list fields in, a line each, after a first line about the record (recorded 2021 R2, status 500).
+    """
+    try:
+        echo = decode(answer.body)
+    except AnswerMalformed:
+        echo = None
+    rows = _most(_field_errors(echo, "")) or _most(_field_lines(exception(answer)[1]))
+    told = "; ".join(
+        f"{row['field'] or 'record'} {row['value']!r}: {row['error']}" for row in rows[:SHOWN_FIELDS]
+    )
+    more = f"; and {len(rows) - SHOWN_FIELDS} more" if len(rows) > SHOWN_FIELDS else ""
+    first = next((row["field"] for row in rows if row["field"]), None)
+    return DataRefused(f"the ERP does not take the data: {told or text}{more}", first, rows)
+
+
+def _most(rows: Iterator[dict[str, str]]) -> list[dict[str, str]]:
+    return list(islice(rows, MOST_FIELD_ERRORS))
+
+
+def _field_errors(value: object, path: str) -> Iterator[dict[str, str]]:
+    if isinstance(value, dict):
+        error = value.get("error")
+        if isinstance(error, str) and error:
+            yield {"field": path, "value": clean(str(value.get("value", ""))), "error": clean(error)}
+        for name, member in value.items():
+            inner = path if name in ("entity", "parameters") and not path else f"{path}.{name}".lstrip(".")
+            yield from _field_errors(member, clean(inner))
+    elif isinstance(value, list):
+        for number, member in enumerate(value):
+            yield from _field_errors(member, f"{path}[{number}]")
+
+
+def _field_lines(message: str) -> Iterator[dict[str, str]]:
+    for line in message.splitlines()[1:]:
+        name, _, error = line.partition(": ")
+        if error and _FIELD.fullmatch(name.strip()):
+            yield {"field": name.strip(), "value": "", "error": clean(error)}
+
+
 _BY_STATUS: Mapping[int, Callable[[Answer, str], WorkerError]] = {
     **dict.fromkeys((301, 302, 303, 307, 308), _redirect),
+    400: _bad_request,
     401: lambda answer, text: SessionLost(f"the ERP no longer knows the session: {text}"),
     403: lambda answer, text: RightsMissing(_without_rights(text)),
     404: _unknown_path,
-    408: lambda answer, text: ErpBusy(f"the ERP gave up on the request (408): {text}"),
     429: lambda answer, text: ErpBusy(
         f"the ERP declined the request, as its license is used up (429): {text}"
     ),
     500: _internal_error,
     502: lambda answer, text: ErpRestarting(f"the ERP's site is down (502): {text}"),
     503: lambda answer, text: ErpRestarting(f"the ERP's site is down or starting (503): {text}"),
+    408: lambda answer, text: ExchangeTimeout(f"the ERP gave up on the request (408): {text}"),
+    412: lambda answer, text: PreconditionFailed(f"the record is not as the write wants it (412): {text}"),
+    422: refused_data,
     # One request that took too long for what is in front of the ERP, as a rule; it may be at work yet.
-    504: lambda answer, text: ExchangeTimeout(f"the ERP did not answer its front end in time (504): {text}"),
+    **dict.fromkeys(
+        (504, 524),
+        lambda answer, text: ExchangeTimeout(
+            f"the ERP did not answer its front end in time ({answer.status}): {text}"
+        ),
+    ),
 }

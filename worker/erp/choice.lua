@@ -57,7 +57,8 @@ local function look()
     self.limit = allowed()
     self.left, self.long, self.held = 0, 0, 0
     for slot, row in ipairs(self.rows) do
-        if slot <= self.limit and (is_idle(row) or row.state == 'free' or is_left_over(row)) then
+        local is_lent = slot <= self.limit or long_operation(row) ~= nil
+        if is_lent and (is_idle(row) or row.state == 'free' or is_left_over(row)) then
             self.left = self.left + 1
         end
         if row.long == 1 then self.long = self.long + 1 end
@@ -89,13 +90,54 @@ function Look:bar(connection, known)
     return self.bars[key]
 end
 
-function Look:idle(connection)
+function Look:idle(connection, known)
     local found = {}
-    for slot = 1, self.limit do
+    -- An operation may be at work beyond a limit that was lowered since.
+    for slot = 1, (known.polls or '') ~= '' and #self.rows or self.limit do
         local row = self.rows[slot]
-        if is_idle(row) and not self.taken[slot] and row.connection == connection then found[#found + 1] = row end
+        local fits = is_idle(row) and not self.taken[slot] and row.connection == connection
+        if fits and not is_barred(row, known) and not is_unsure(row, known) then found[#found + 1] = row end
     end
     return found
+end
+
+-- The form of the long operations that keep one who waits from every session that there may be.
+function Look:form_at_work(known)
+    local form = nil
+    for slot = 1, self.limit do
+        local row = self.rows[slot]
+        local operation_of, is_others = long_operation(row), row.connection ~= args.connection
+        if not operation_of or not (is_barred(row, known) or (is_others and is_kept(row))) then return nil end
+        form = operation_of.form
+    end
+    return form
+end
+
+-- Whether the session in which a job's long operation is at work can still be asked after it.
+function Look:is_at_work(job)
+    for _, row in ipairs(self.rows) do
+        local known = long_operation(row)
+        if known and known.job == job and (row.renew > now or row.renewable == 1) then return true end
+    end
+    return false
+end
+
+-- Whether one who wants to be alone could have a session, if it were sure that nothing is at work in it.
+function Look:is_unsure(known)
+    for slot = 1, self.limit do
+        local row = self.rows[slot]
+        local waits = is_idle(row) and row.connection == args.connection and is_unsure(row, known)
+        if waits and not is_barred(row, known) then return true end
+    end
+    return false
+end
+
+-- What stands in the way of one who waits beside those who use the sessions, if so: what is at work in them.
+function Look:work_in_the_way(known)
+    if self:is_unsure(known) then return {answer = 'unsure'} end
+    if (known.polls or '') ~= '' and not self:is_at_work(known.polls) then return {answer = 'no_operation'} end
+    local form = self:form_at_work(known)
+    return form and {answer = 'operation', form = form}
 end
 
 -- Whether a session that is another connection's may be closed for this one.
@@ -131,11 +173,14 @@ function Look:best(waiter)
     if not known or (waiter.long and self.limit > 1 and self.long >= self.limit - 1) then return nil end
     local bar = self:bar(waiter.connection, known)
     if bar and bar.halts then return nil end
-    for _, row in ipairs(self:idle(waiter.connection)) do if row.renew > now then return row, 'use' end end
-    for _, row in ipairs(self:idle(waiter.connection)) do
-        if row.renewable == 0 or row.expires <= now then return row, 'close' end
-        if not self.asking and (not bar or bar.answer == 'login') then return row, 'refresh' end
+    local idle = self:idle(waiter.connection, known)
+    for _, row in ipairs(idle) do if row.renew > now then return row, 'use' end end
+    for _, row in ipairs(idle) do
+        local spent = row.renewable == 0 or row.expires <= now
+        if spent and not is_kept(row) then return row, 'close' end
+        if not spent and not self.asking and (not bar or bar.answer == 'login') then return row, 'refresh' end
     end
+    if (known.polls or '') ~= '' then return nil end
     for slot = 1, self.limit do
         local row = self.rows[slot]
         local can, for_it = closable(known, row)
@@ -149,7 +194,7 @@ function Look:best(waiter)
     end
     for slot = 1, self.limit do
         local row = self.rows[slot]
-        local others = is_idle(row) and row.connection ~= waiter.connection
+        local others = is_idle(row) and row.connection ~= waiter.connection and not is_kept(row)
         local can, for_it = closable(known, row)
         if others and can and not self.taken[slot] and self:may_change(row) then return row, 'close', for_it end
     end

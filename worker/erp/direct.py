@@ -8,9 +8,10 @@ from contextlib import contextmanager
 
 from worker.erp import signin
 from worker.erp.budget import Permit
-from worker.erp.caller import Caller
+from worker.erp.caller import Caller, Use
 from worker.erp.client import Erp
 from worker.erp.deadline import Deadline
+from worker.erp.exchanges import Exchanges
 from worker.erp.membership import CLOSE_SECONDS
 from worker.erp.sessions import Lease
 from worker.erp.signin import Grant
@@ -43,7 +44,7 @@ def direct(
         caller = Caller(lane=Lane.INTERACTIVE, deadline=deadline, job_id=job_id)
         try:
             signed_in(grant)
-            yield Erp(connection, caller, only, only, wires, threading.Event(), only)
+            yield Erp(Exchanges(connection, caller, only, only, wires, threading.Event()), only)
         finally:
             limit = Deadline(CLOSE_SECONDS)
             with wires.borrow() as wire:
@@ -62,7 +63,7 @@ class _OneSession:
         self._lease = lease
 
     @contextmanager
-    def lease(self, caller: Caller, what: str, longest: float) -> Iterator[Lease]:
+    def lease(self, caller: Caller, use: Use) -> Iterator[Lease]:
         """The one session there is."""
         yield self._lease
 

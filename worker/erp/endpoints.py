@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from worker.erp import answers
 from worker.erp.deadline import Deadline
-from worker.erp.wire import Request, Wire
+from worker.erp.wire import Answer, Request, Wire
 from worker.errors import AnswerMalformed
 
 
@@ -28,6 +28,11 @@ def versions(wire: Wire, deadline: Deadline) -> tuple[EndpointVersion, ...]:
     wrong = answers.error(answer)
     if wrong is not None:
         raise wrong
+    return read(answer)
+
+
+def read(answer: Answer) -> tuple[EndpointVersion, ...]:
+    """The endpoints in an answer to ``GET /entity``; who is signed in is told of the tenant's own too."""
     body = answers.decode(answer.body)
     listed = body.get("endpoints") if isinstance(body, dict) else body
     if not isinstance(listed, list):

@@ -17,12 +17,17 @@ from worker.erp.budget import Budget
 from worker.erp.caller import Caller
 from worker.erp.client import Erp
 from worker.erp.closing import Closer
+from worker.erp.exchanges import Exchanges, Permits
+from worker.erp.feeds import Feeds
 from worker.erp.license import LimitsInForce
 from worker.erp.membership import forgotten_seconds
 from worker.erp.optimizer import Optimizer
 from worker.erp.overview import Overview
+from worker.erp.schema import Schema
+from worker.erp.schemas import Known, Schemas
 from worker.erp.sessions import SessionPool
 from worker.erp.wire import Wires
+from worker.erp.writing import Once, Writer
 from worker.errors import ConnectionUnknown, WorkerError
 from worker.settings import Connection, Settings
 
@@ -56,6 +61,7 @@ class Gateway:
         self._housekeeper = ThreadPoolExecutor(1, "housekeeper")
         self._tidying: Future[None] | None = None
         self._store = store
+        self.feeds = Feeds(store)
         self._owner = owner
         self._limits: dict[str, LimitsInForce] = {}
         self._budgets: dict[str, Budget] = {}
@@ -66,6 +72,7 @@ class Gateway:
     def use(self, settings: Settings) -> None:
         """Take up settings that may have changed; who is at work finishes with what it began with."""
         self._settings = settings
+        self.schemas = Schemas(self._store, settings.schema_hours)
         ways = {name: self._way_to(settings, connection) for name, connection in settings.connections.items()}
         self._former += [way for name, way in self._ways.items() if ways.get(name) is not way]
         marks = {way.pool.member.mark for way in ways.values()}
@@ -105,11 +112,27 @@ class Gateway:
             found |= Overview(self._store, self._settings, license_).look().bars
         return found
 
-    def erp(self, name: str, caller: Caller) -> Erp:
-        """A job's way to the ERP. Raises ConnectionUnknown."""
+    def erp(self, name: str, caller: Caller, permits: Permits | None = None) -> Erp:
+        """A job's way to the ERP, by leave of the license's minute or of who stands before it.
+
+        Raises ConnectionUnknown.
+        """
         way = self.way(name)
         known = Optimizer(self._store, way.pool.connection)
-        return Erp(way.pool.connection, caller, way.pool, way.budget, way.wires, self._stop, known)
+        exchanges = Exchanges(
+            way.pool.connection, caller, way.pool, permits or way.budget, way.wires, self._stop
+        )
+        return Erp(exchanges, known)
+
+    def schema(self, erp: Erp) -> Schema | None:
+        """What the endpoint of a job serves, read where that is due; None where the ERP does not tell."""
+        found = self.schemas.of(erp)
+        return found.schema if isinstance(found, Known) else None
+
+    def writer(self, erp: Erp, entity: str, once: Once) -> Writer:
+        """A job's way to change records. Raises ConnectionUnknown."""
+        pool = self.way(erp.connection.name).pool
+        return Writer(exchanges=erp.exchanges, claims=pool, entity=entity, once=once)
 
     @contextmanager
     def job(self, name: str) -> Iterator[None]:
@@ -129,8 +152,13 @@ class Gateway:
         if self._tidying is None or self._tidying.done():
             self._tidying = self._housekeeper.submit(self._tidy)
 
+    @property
+    def is_writing(self) -> bool:
+        """Whether a write is in flight, which a stop waits for."""
+        return any(way.wires.is_writing for way in self._all())
+
     def stop(self) -> None:
-        """Begin no exchange from now on; one in flight is cut after a grace. To be called once."""
+        """Begin no exchange from now on; one in flight that reads is cut after a grace. To be called once."""
         self._stop.set()
         self._grace.start()
 

@@ -17,6 +17,7 @@ end
 local function lend_at_once()
     if redis.call('GET', prefix .. 'epoch') ~= args.epoch or expected() > LONG then return nil end
     if halted(args.name, args.connection) then return nil end
+    if args.alone or (args.polls or '') ~= '' or redis.call('EXISTS', long_operations) == 1 then return nil end
     for slot = 1, allowed() do
         if redis.call('HGET', key(slot), 'lease') == args.lease then return nil end
     end

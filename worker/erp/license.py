@@ -30,8 +30,17 @@ def prefix(license_name: str) -> str:
 
 def sessions_script(store: redis.Redis, license_name: str) -> Script:
     """What the store does about the sessions of a license."""
-    files = ("license.lua", "lending.lua", "waiters.lua", "choice.lua", "sessions.lua")
-    text = slots.render() + "".join(map(source, files))
+    files = (
+        "license.lua",
+        "at_work.lua",
+        "lending.lua",
+        "waiters.lua",
+        "choice.lua",
+        "sessions.lua",
+        "logins.lua",
+        "claims.lua",
+    )
+    text = slots.render() + "".join(map(source, files)) + "\nreturn cjson.encode(operations[operation]())"
     return Script(store, text, prefix(license_name))
 
 

@@ -53,6 +53,7 @@ class Network(httpcore.NetworkBackend):
         self._socket: socket.socket | None = None
         self._lock = threading.Lock()
         self.deadline = self.send_by = Deadline(0)
+        self.streams = False
 
     def connect_tcp(
         self,
@@ -115,6 +116,9 @@ class _Stream(httpcore.NetworkStream):
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         if self._backend.send_by.remaining() <= 0:
             raise httpcore.WriteTimeout("the request's time to be sent has passed")
+        if self._backend.streams:
+            # What has begun in time goes on to its end, however long that takes.
+            self._backend.send_by = self._backend.deadline
         self._stream.write(buffer, self._backend.shorten(timeout))
 
     def close(self) -> None:

@@ -13,9 +13,9 @@ from typing import Any
 import redis
 
 from worker.erp import slots
+from worker.erp.barred import stopped_by
 from worker.erp.license import Difference, differences, prefix
 from worker.erp.membership import Member
-from worker.erp.sessions import stopped_by
 from worker.erp.slots import State
 from worker.erp.store import Script, source
 from worker.errors import WorkerError
@@ -89,7 +89,7 @@ class Overview:
     """Looks at one license in the store."""
 
     def __init__(self, store: redis.Redis, settings: Settings, filed: License) -> None:
-        files = ("license.lua", "waiters.lua", "choice.lua", "overview.lua")
+        files = ("license.lua", "at_work.lua", "waiters.lua", "choice.lua", "overview.lua")
         self._script = Script(store, slots.render() + "".join(map(source, files)), prefix(filed.name))
         self._settings = settings
         self._filed = filed

@@ -19,7 +19,7 @@ a 500.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -107,7 +107,7 @@ _EXAMPLES = {
 
 
 @dataclass(frozen=True)
-class _Token:
+class Token:
     """A word of a filter; ``at`` is its place in the text, counted from 0."""
 
     kind: str
@@ -119,14 +119,14 @@ class _Token:
 class _Comparison:
     field: str
     operator: str
-    value: _Token
+    value: Token
 
 
 @dataclass(frozen=True)
 class _Call:
     function: str
     field: str
-    needle: _Token
+    needle: Token
 
 
 @dataclass(frozen=True)
@@ -145,13 +145,44 @@ def bind(text: str, params: Mapping[str, Param]) -> str:
 
     Raises FilterInvalid (with the place of the fault) or ParameterInvalid (with the parameter's name).
     """
-    tokens = _tokens(text)
+    tokens = lexed(text)
     tree = _Parser(tokens).filter()
     _match(tokens, params)
     return _rendered(tree, params)
 
 
-def _tokens(text: str) -> list[_Token]:
+@dataclass(frozen=True)
+class Compared:
+    """A field of a filter, the operator or function that it stands in, and the kind of the value: ``string``, …"""
+
+    field: str
+    use: str
+    kind: str
+
+    @property
+    def is_sought(self) -> bool:
+        """Whether a text is looked for in it, as substringof does."""
+        return self.use in _FUNCTIONS
+
+
+def compared(bound: str) -> tuple[Compared, ...]:
+    """The fields of a filter that ``bind`` has made, each as often as it is in there."""
+    return tuple(_compared(_Parser(lexed(bound)).filter()))
+
+
+def _compared(node: _Node) -> Iterator[Compared]:
+    match node:
+        case _Comparison(field, operator, value):
+            yield Compared(field, operator, value.kind)
+        case _Call(function, field, needle):
+            yield Compared(field, function, needle.kind)
+        case _Group(_, parts):
+            for part in parts:
+                yield from _compared(part)
+
+
+def lexed(text: str) -> list[Token]:
+    """The words of a filter, the last of them its end. Raises FilterInvalid."""
     tokens = []
     at = 0
     while at < len(text):
@@ -159,15 +190,15 @@ def _tokens(text: str) -> list[_Token]:
         if match is None:
             raise _invalid(at, _CHARACTERS.get(text[at], f"{text[at]!a} is no part of a filter"))
         if match.lastgroup != "space":
-            tokens.append(_Token(str(match.lastgroup), match[0], at))
+            tokens.append(Token(str(match.lastgroup), match[0], at))
         at = match.end()
-    return [*tokens, _Token("end", "", at)]
+    return [*tokens, Token("end", "", at)]
 
 
 class _Parser:
     """Recursive descent: a method for each rule of the grammar, each leaving the cursor behind what it took."""
 
-    def __init__(self, tokens: Sequence[_Token]) -> None:
+    def __init__(self, tokens: Sequence[Token]) -> None:
         self._tokens = tokens
         self._cursor = 0
         self._nesting = 0
@@ -180,10 +211,10 @@ class _Parser:
         return tree
 
     @property
-    def _token(self) -> _Token:
+    def _token(self) -> Token:
         return self._tokens[self._cursor]
 
-    def _take(self) -> _Token:
+    def _take(self) -> Token:
         token = self._token
         self._cursor += 1
         return token
@@ -263,13 +294,13 @@ class _Parser:
             raise self._refusal(allowed)
         return self._take().text
 
-    def _value(self, allowed: str) -> _Token:
+    def _value(self, allowed: str) -> Token:
         if self._token.kind not in _VALUES:
             raise self._refusal(allowed)
         return self._take()
 
 
-def _match(tokens: Sequence[_Token], params: Mapping[str, Param]) -> None:
+def _match(tokens: Sequence[Token], params: Mapping[str, Param]) -> None:
     """Refuses parameters that are missing or left over."""
     used = dict.fromkeys(token.text[1:] for token in tokens if token.kind == "param")
     for name in used:
@@ -300,7 +331,7 @@ def _rendered_part(part: _Node, word: str, params: Mapping[str, Param]) -> str:
     return text if needless else f"({text})"
 
 
-def _bound(value: _Token, use: str, params: Mapping[str, Param]) -> str:
+def _bound(value: Token, use: str, params: Mapping[str, Param]) -> str:
     """The value as the ERP reads it, once it is fit for its use: an operator or a function."""
     if value.kind != "param":
         flaw = _flaw(value.kind, value.text, use)

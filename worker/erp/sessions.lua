@@ -94,7 +94,11 @@ function operations.lease()
         mine, what = row, action
         return true
     end)
-    if not mine then return {answer = 'wait', left = view:soonest()} end
+    if not mine then
+        local work = view:work_in_the_way(args)
+        if work then leave(args.waiter) end
+        return work or {answer = 'wait', left = view:soonest()}
+    end
     if what == 'close' then return close(mine) end
     serve(member)
     if what == 'sign_in' then
@@ -109,6 +113,7 @@ function operations.lease()
         return asking(mine, 'refresh')
     end
     lend(mine, parse(member).long and 1 or 0)
+    if (args.polls or '') ~= '' then hear_of(mine) end
     wake()
     return use(mine)
 end
@@ -140,49 +145,6 @@ function operations.opened()
     if args.name == 'opened' then redis.call('DEL', prefix .. 'full') end
     wake()
     return {answer = 'use'}
-end
-
--- A person has signed in: a chain of refresh tokens begins.
-function operations.log_in()
-    local id = string.format('%.0f', new_generation())
-    redis.call('HSET', prefix .. 'logins:' .. args.connection, id, args.chain)
-    redis.call('HSET', prefix .. 'logged_in:' .. args.connection, id, now)
-    redis.call('DEL', prefix .. 'login_over:' .. args.connection)
-    wake()
-    return id
-end
-
--- Forgets a login; what it lived on.
-local function forget_login()
-    local chain = redis.call('HGET', prefix .. 'logins:' .. args.connection, args.login)
-    redis.call('HDEL', prefix .. 'logins:' .. args.connection, args.login)
-    redis.call('HDEL', prefix .. 'logged_in:' .. args.connection, args.login)
-    return chain
-end
-
-function operations.log_out() return forget_login() end
-
--- For people: each login of a connection, its age, and whether a session lives on it.
-function operations.logins()
-    local used, list = {}, {}
-    for slot = 1, number('slots') do
-        local row = read(slot)
-        used[row.chain] = row.state ~= 'free' or nil
-    end
-    local since = redis.call('HGETALL', prefix .. 'logged_in:' .. args.connection)
-    for i = 1, #since, 2 do
-        list[#list + 1] = {id = since[i], age_ms = now - tonumber(since[i + 1]), used = used[since[i]] or false}
-    end
-    return list
-end
-
--- The ERP has ended a login: it is of no use any more, if this is still what it lived on.
-function operations.login_ended()
-    if redis.call('HGET', prefix .. 'logins:' .. args.connection, args.login) == args.chain then
-        forget_login()
-        redis.call('SET', prefix .. 'login_over:' .. args.connection, now)
-    end
-    return true
 end
 
 function operations.release()
@@ -262,6 +224,7 @@ end
 -- or of a paused connection.
 function operations.idle()
     forget_the_dead()
+    forget_operations()
     -- Nobody is there to sign out at.
     if redis.call('EXISTS', prefix .. 'away:' .. args.connection) == 1 then return {answer = 'wait'} end
     local limit, waited_for = allowed(), is_waited_for(args.connection)
@@ -271,7 +234,7 @@ function operations.idle()
         if row.connection == args.connection then
             local superfluous = row.slot > limit or hurried
             local idle = not waited_for and not held_by_jobs and row.used + args.idle_ms <= now and row.busy <= now
-            if (is_idle(row) and (superfluous or idle)) or is_left_over(row) then
+            if (is_idle(row) and (superfluous or idle) and not is_kept(row)) or is_left_over(row) then
                 local answer = close(row)
                 -- One whose token is dead cannot be closed; the next may be.
                 if answer.answer == 'close' then return answer end
@@ -347,7 +310,8 @@ function operations.last()
         local others = other and tonumber(other) > now and row['until'] > now
         local known = row.connection == args.connection
         awaited = awaited or (known and row.state == 'closing' and others)
-        if known and (row.state == 'open' or (row.state == 'closing' and not others)) then
+        local open = row.state == 'open' and not is_kept(row)
+        if known and (open or (row.state == 'closing' and not others)) then
             if row.lease ~= '' then steps.let_go(row, {lease = row.lease}) end
             if row.state == 'closing' then row['until'] = now end
             local answer = close(row)
@@ -394,5 +358,3 @@ function operations.make_room()
     wake()
     return true
 end
-
-return cjson.encode(operations[operation]())

@@ -7,22 +7,21 @@ same token, and what it would still send or write is refused.
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 import redis
 import structlog
 
+from worker.erp.barred import stopped_by
 from worker.erp.budget import Budget
-from worker.erp.caller import Caller
+from worker.erp.caller import ANY_USE, Caller, Use
 from worker.erp.closing import Closer
 from worker.erp.deadline import Deadline
 from worker.erp.license import LimitsInForce, sessions_script
@@ -38,24 +37,15 @@ from worker.erp.opening import Opener, Opening, away, full
 from worker.erp.signin import Grant
 from worker.erp.store import ms
 from worker.errors import (
-    ConnectionPaused,
-    ErpAway,
     ErpRestarting,
     LoginLimit,
-    LoginNeeded,
-    SignInRefused,
+    SessionsBusy,
     Stopping,
     StoreUnavailable,
-    TenantMismatch,
-    UserLoginLimit,
     WorkerError,
 )
 from worker.job import Lane
 from worker.settings import Connection, Settings
-
-JITTER_SECONDS = 1.0
-
-UNTIL_MENDED = "no other sign-in is tried until the credentials change, or acuworker doctor signs in"
 
 log = structlog.get_logger(__name__)
 
@@ -120,14 +110,14 @@ class SessionPool:
         return self._limits.seats
 
     @contextmanager
-    def lease(self, caller: Caller, what: str = "", longest: float = 0.0) -> Iterator[Lease]:
+    def lease(self, caller: Caller, use: Use = ANY_USE) -> Iterator[Lease]:
         """A session for one exchange, in the order of lane, job and arrival; signs in when there is none.
 
         ``what`` is asked, which tells how long it may take, and ``longest`` the most that it may. Raises
         SignInRefused, LoginLimit, LoginNeeded, ConnectionPaused, ErpAway, SessionsBusy, StoreUnavailable,
         DeadlineExceeded, Stopping, or what a sign-in raises.
         """
-        lease = self._acquire(caller, what, longest)
+        lease = self._acquire(caller, use)
         try:
             if self._stop.is_set():
                 raise Stopping("the worker is shutting down")
@@ -136,7 +126,22 @@ class SessionPool:
             del self._held[lease.id]
             took = None if lease.took is None else ms(lease.took)
             told = {"slot": lease.slot, "lease": lease.id, "outcome": lease.outcome}
-            self.member.outbox.tell("release", **told, took=took, what=what)
+            self.member.outbox.tell("release", **told, took=took, what=use.what)
+
+    def claim(self, lease: Lease, form: str, job_id: str, seconds: float) -> None:
+        """Keep the lease's session for a job's long operation on a form, for so long. Raises StoreUnavailable.
+
+        Source: the vendor's guide, Executing an Action: another request on that form in that session fails.
+        """
+        told = {"slot": lease.slot, "lease": lease.id, "form": form, "job": job_id}
+        # What was said of the job's operation before must not be heard after this.
+        self.member.outbox.flush()
+        if not self.member.script("claim", **told, over_ms=ms(seconds)):
+            raise SessionsBusy("the session was lent on before the operation could begin in it")
+
+    def disclaim(self, job_id: str) -> None:
+        """Say that a job's long operation is over, or was never begun; if the store is away, once it is back."""
+        self.member.outbox.tell("disclaim", job=job_id)
 
     def lost(self, lease: Lease, error: WorkerError) -> None:
         """Say that the ERP did not take the lease's session: close it, once for its generation."""
@@ -234,10 +239,10 @@ class SessionPool:
         flat: Sequence[str] = self.member.script("absent", **self._leaving) or ()
         return dict(zip(flat[::2], flat[1::2], strict=True))
 
-    def _acquire(self, caller: Caller, what: str, longest: float) -> Lease:
+    def _acquire(self, caller: Caller, use: Use) -> Lease:
         waiter = uuid.uuid4().hex
         began = caller.deadline.remaining()
-        asked = self._asked(caller, waiter, what, longest)
+        asked = self._asked(caller, waiter, use)
         try:
             while True:
                 if self._stop.is_set():
@@ -252,20 +257,23 @@ class SessionPool:
                 self.member.script("leave", waiter=waiter)
             raise
 
-    def _asked(self, caller: Caller, waiter: str, what: str, longest: float) -> dict[str, Any]:
+    def _asked(self, caller: Caller, waiter: str, use: Use) -> dict[str, Any]:
         """What the store must know of one who waits."""
         return {
             "waiter": waiter,
             "lease": f"{self.member.owner}/{waiter}",
             "rank": 0 if caller.lane is Lane.INTERACTIVE else 1,
             "job": caller.job_id,
-            "what": what,
+            "what": use.what,
+            "alone": use.alone,
+            "begins": use.begins or "",
+            "polls": use.polls or "",
             "name": self.connection.name,
             "fingerprint": self.member.fingerprint,
             "by_login": self.connection.sign_in == "login",
             "known": dict.fromkeys([*self._closers(), self.member.mark], True),
             "lease_ms": ms(LEASE_SECONDS),
-            "busy_ms": ms(LEASE_SECONDS + self.connection.queue_seconds + longest),
+            "busy_ms": ms(LEASE_SECONDS + self.connection.queue_seconds + use.longest),
             **self._closing,
             **self._present,
         }
@@ -355,37 +363,3 @@ class SessionPool:
                 time.sleep(PRESENCE_SECONDS / 20)
             elif answer["answer"] != "close" or not self._close(answer, limit):
                 return
-
-
-def stopped_by(answer: dict[str, Any], name: str) -> WorkerError:
-    """What stands in the way of a session, as the store has it."""
-    match answer:
-        case {"answer": "refused", "message": message, "code": "TenantMismatch"}:
-            return TenantMismatch(f"{message}; {UNTIL_MENDED}", "connection")
-        case {"answer": "refused", "message": message}:
-            return SignInRefused(f"{message}; {UNTIL_MENDED}", "connection")
-        case {"answer": "full", "of": of, "message": message, "left": left}:
-            kind = UserLoginLimit if of == "user" else LoginLimit
-            return kind(message, seconds=max(1.0, left / 1000))
-        case {"answer": "login", "ended": True}:
-            return LoginNeeded(
-                f"the login of connection {name!r} has ended, or was revoked: acuworker login {name}",
-                "connection",
-            )
-        case {"answer": "login"}:
-            return LoginNeeded(
-                f"nobody is signed in to connection {name!r}: acuworker login {name}", "connection"
-            )
-        case {"answer": "paused", "message": message}:
-            return ConnectionPaused(
-                f"connection {name!r} is paused ({message}): acuworker resume {name}", "connection"
-            )
-        case {"answer": "away", "message": message, "left": left, "over": over}:
-            until = datetime.fromtimestamp(over / 1000, UTC)
-            return ErpAway(
-                f"{message}: connection {name!r} pauses by itself until {until:%H:%M:%S} UTC; "
-                f"acuworker resume {name} tries at once",
-                # Not all of them in the same second.
-                seconds=left / 1000 + random.uniform(0, JITTER_SECONDS),  # noqa: S311 spreads load, hides nothing
-            )
-    raise AssertionError(f"the store answered {answer['answer']!r}")

@@ -58,6 +58,7 @@ local function queue()
     end
     redis.call('HSET', facts, args.waiter, cjson.encode({
         name = args.name, fingerprint = args.fingerprint, by_login = args.by_login, known = args.known,
+        what = args.what, alone = args.alone, begins = args.begins, polls = args.polls,
     }))
     redis.call('ZADD', seen, now, member)
     forget_the_dead()

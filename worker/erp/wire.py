@@ -14,11 +14,12 @@ import http.cookiejar
 import ssl
 import threading
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import httpcore
@@ -43,20 +44,33 @@ CONNECT_SECONDS = 10.0
 CHUNK_BYTES = 256 * 1024
 MIB = 1024 * 1024
 
+_JSON = msgspec.json.Encoder(decimal_format="number")
+"""The ERP's decimals are numbers of JSON, with every digit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Body:
+    """Bytes to be sent, of this size, read as they go; more or fewer of them cut the request."""
+
+    chunks: Callable[[], Iterator[bytes]]
+    size: int
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """A request to the instance: ``path`` begins with ``/``, follows the site, and is quoted already.
 
     ``cookies`` is the value of a Cookie header; ``branch`` is where the ERP is to work, if not in the user's own.
-    After ``send_by`` it is not sent any more: the token may then be another's.
+    After ``send_by`` it is not sent any more, as the token may then be another's; a ``content`` that was begun is.
     """
 
     method: str
     path: str
     query: str = ""
     form: Mapping[str, str] | None = field(default=None, repr=False)
-    json: Mapping[str, str] | None = field(default=None, repr=False)
+    json: Mapping[str, Any] | None = field(default=None, repr=False)
+    content: Body | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     token: SecretStr | None = None
     cookies: SecretStr | None = None
     branch: str | None = None
@@ -122,6 +136,7 @@ class Wire:
     @contextmanager
     def _exchange(self, request: Request, deadline: Deadline, encoding: str) -> Iterator[httpx.Response]:
         self._backend.deadline, self._backend.send_by = deadline, request.send_by or deadline
+        self._backend.streams = request.content is not None
         with _translating(self._origin):
             response = self._client.send(self._build(request, encoding), stream=True)
             try:
@@ -132,14 +147,16 @@ class Wire:
     def _build(self, request: Request, encoding: str) -> httpx.Request:
         target = self.site + request.path + (f"?{request.query}" if request.query else "")
         kind, content = _content(request)
-        headers = {
+        headers: dict[str, str | None] = {
             "Accept": "application/json",
             "Accept-Encoding": encoding,
             "Authorization": f"Bearer {request.token.get_secret_value()}" if request.token else None,
             "Cookie": request.cookies.get_secret_value() if request.cookies else None,
             "Content-Type": kind,
+            "Content-Length": str(request.content.size) if request.content else None,
             "PX-CbApiBranch": request.branch,
             "X-Request-Id": request.request_id,
+            **request.headers,
         }
         built = self._client.build_request(
             request.method,
@@ -181,12 +198,14 @@ class Wire:
         )
 
 
-def _content(request: Request) -> tuple[str | None, bytes]:
+def _content(request: Request) -> tuple[str | None, bytes | Iterator[bytes]]:
     """The type and the bytes of a request's body."""
+    if request.content is not None:
+        return "application/octet-stream", request.content.chunks()
     if request.form is not None:
         return "application/x-www-form-urlencoded", urlencode(request.form).encode()
     if request.json is not None:
-        return "application/json", msgspec.json.encode(request.json)
+        return "application/json", _JSON.encode(request.json)
     return None, b""
 
 
@@ -204,26 +223,35 @@ class Wires:
         self._connection = connection
         self._idle: list[Wire] = []
         self._busy: set[Wire] = set()
+        self._writing = 0
         self._closed = False
         self._lock = threading.Lock()
 
     @contextmanager
-    def borrow(self) -> Iterator[Wire]:
-        """A connection for one exchange."""
+    def borrow(self, *, writes: bool = False) -> Iterator[Wire]:
+        """A connection for one exchange; one that writes is never cut, as nobody would know what became of it."""
         with self._lock:
             wire = self._idle.pop() if self._idle else Wire(self._connection)
-            self._busy.add(wire)
+            self._writing += writes
+            if not writes:
+                self._busy.add(wire)
         try:
             yield wire
         finally:
             with self._lock:
+                self._writing -= writes
                 self._busy.discard(wire)
                 self._idle.append(wire)
                 if self._closed:
                     self._close_idle()
 
+    @property
+    def is_writing(self) -> bool:
+        """Whether an exchange is in flight that writes."""
+        return self._writing > 0
+
     def cut(self) -> None:
-        """End every exchange in flight."""
+        """End every exchange in flight that only reads."""
         with self._lock:
             for wire in self._busy:
                 wire.cut()

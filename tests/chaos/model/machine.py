@@ -24,6 +24,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests.chaos.model.owner import Held, Owner
 from tests.chaos.model.stage import FOREIGN, Stage
 from tests.erp_floor import connection_to
+from worker.erp.caller import Use
 from worker.erp.overview import SlotView
 from worker.erp.slots import State
 from worker.errors import WorkerError
@@ -127,7 +128,8 @@ class Sessions(RuleBasedStateMachine):
     def _take(self, owner: Owner) -> None:
         name = f"lease-{self.number}-{next(self.names)}"
         began = time.monotonic_ns()
-        context = owner.pool.lease(owner.caller(name), "SalesOrder", self.connection.exchange_seconds)
+        use = Use(what="SalesOrder", longest=self.connection.exchange_seconds)
+        context = owner.pool.lease(owner.caller(name), use)
         owner.held.append(Held(context.__enter__(), context, name, began))
 
     def _leave(self, owner: Owner) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 from tests.chaos.model.stage import Killed, Process, Stage, SteppedStore
 from tests.erp_floor import settings_for
-from worker.erp.caller import Caller
+from worker.erp.caller import Caller, Use
 from worker.erp.client import Erp
 from worker.erp.deadline import Deadline
+from worker.erp.exchanges import Exchanges
 from worker.erp.gateway import Gateway
 from worker.erp.overview import Overview, SlotView
 from worker.erp.sessions import Lease, SessionPool
@@ -50,7 +51,7 @@ class One:
         self._leases = [lease]
 
     @contextmanager
-    def lease(self, caller: Caller, what: str, longest: float) -> Iterator[Lease]:
+    def lease(self, caller: Caller, use: Use) -> Iterator[Lease]:
         """It, and only once."""
         if not self._leases:
             raise Stopping("an exchange that failed is not tried again on the same lease")
@@ -101,7 +102,7 @@ class Owner:
         caller = Caller(lane=Lane.BULK, deadline=Deadline(seconds), job_id=held.name)
         one = One(self.pool, held.lease)
         way, stop = self.way, self.gateway._stop
-        return Erp(self.pool.connection, caller, one, way.budget, way.wires, stop, one)
+        return Erp(Exchanges(self.pool.connection, caller, one, way.budget, way.wires, stop), one)
 
     def look(self) -> Sequence[SlotView]:
         """The slots, as they are now."""
