@@ -10,6 +10,7 @@ import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
+from types import FrameType
 from typing import TextIO
 
 import uvicorn
@@ -33,7 +34,7 @@ def main() -> None:
             site.log.reset()  # a judge of the whole file must know that the sandbox began anew
         certificates = None if options.plain_http else _certificates(options, stack)
         server = _server(App(site), certificates)
-        _survive_signals()
+        _end_on_signals(server)
         _announce(options, site, certificates)
         server.run(sockets=[listener])
 
@@ -105,10 +106,17 @@ def _server(app: App, certificates: Certificates | None) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
-def _survive_signals() -> None:
-    """The server stops on a signal and then raises it again: with this, the process ends by itself, with 0."""
+def _end_on_signals(server: uvicorn.Server) -> None:
+    """Have the server end on a signal, also on one that comes before it listens for them itself.
+
+    It raises the signal again when it has ended: with this, the process then ends by itself, with 0.
+    """
+
+    def end(_signum: int, _frame: FrameType | None) -> None:
+        server.should_exit = True
+
     for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, lambda _signum, _frame: None)
+        signal.signal(signum, end)
 
 
 if __name__ == "__main__":

@@ -312,6 +312,13 @@ def test_it_stops_when_told(signum: signal.Signals) -> None:
         assert not Path(sandbox.ca_file).exists()
 
 
+def test_a_signal_that_comes_early_is_heard() -> None:
+    """Told to stop as soon as it has said where it is, before it serves, it ends with 0 too."""
+    with start_sandbox() as sandbox:
+        sandbox.process.terminate()
+        assert sandbox.process.wait(timeout=10) == 0
+
+
 def test_help_explains_itself() -> None:
     """Every option has a line, and a bad one is refused with usage."""
     command = [sys.executable, "-m", "deploy.sandbox"]
