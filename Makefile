@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 help:
 	@echo "make demo          the three questions of the course, answered by a worker and a stand-in ERP"
-	@echo "make test          linters, types and every test (under ten minutes on two cores)"
+	@echo "make test          linters, types and every test (a quarter of an hour on two cores)"
 	@echo "make chaos         limits, kills, restarts and poison under load, judged from what they left (an hour; CHECKS=NAME)"
 	@echo "make bench         speed, memory and CPU beside other clients, each with its bar (half an hour; BENCHES=NAME)"
 	@echo "make lint          ruff and mypy alone"
