@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,7 +17,14 @@ from tests.sandbox_process import Sandbox
 from worker.erp.caller import Caller, Use
 from worker.erp.deadline import Deadline
 from worker.erp.sessions import Lease, Outcome, SessionPool
-from worker.errors import DeadlineExceeded, FormBusy, OperationLost, SessionsBusy, SessionUnsure
+from worker.errors import (
+    DeadlineExceeded,
+    FormBusy,
+    OperationLost,
+    SessionsBusy,
+    SessionUnsure,
+    StoreUnavailable,
+)
 from worker.job import Lane
 
 ORDER, INVOICE = Use(what="SalesOrder"), Use(what="SalesInvoice")
@@ -168,6 +176,50 @@ def test_what_was_said_before_a_claim(pools: Any) -> None:
         pool.claim(lease, "SalesInvoice", "job-1", 60.0)
     with leased(pool, LOOK):
         pass
+
+
+def test_what_another_thread_says_before_a_claim(pools: Any) -> None:
+    """A word that another thread is just saying is heard before a claim too, however long the store takes for it."""
+    pool = pools(1)
+    outbox, saying, go_on = pool.member.outbox, threading.Event(), threading.Event()
+    script = outbox._script
+
+    def slowly(operation: str, **named: Any) -> Any:
+        saying.set()
+        go_on.wait(20)
+        return script(operation, **named)
+
+    with pool.lease(caller(), ACTION) as lease:
+        outbox._script = slowly
+        other = threading.Thread(target=pool.disclaim, args=("job-1",))
+        other.start()
+        saying.wait(20)
+        threading.Timer(0.2, go_on.set).start()
+        pool.claim(lease, "SalesInvoice", "job-1", 60.0)
+        other.join()
+    with leased(pool, LOOK):
+        pass
+
+
+def test_what_was_never_begun_is_said_at_once(pools: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said while the store answers, or not at all: later another worker may have begun the job's operation."""
+    pool = pools(1)
+    begin(pool)
+    with monkeypatch.context() as patch:
+        patch.setattr(pool.member.script, "_run", away)
+        with pytest.raises(StoreUnavailable):
+            pool.forget("job-1")
+    pool.beat()
+    with leased(pool, LOOK):
+        pass
+    pool.forget("job-1")
+    with pytest.raises(OperationLost), leased(pool, LOOK):
+        pytest.fail("it was never begun")
+
+
+def away(**_: Any) -> None:
+    """A store that does not answer."""
+    raise redis.ConnectionError
 
 
 def test_the_last_claim_is_the_one(pools: Any) -> None:

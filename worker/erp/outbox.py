@@ -29,9 +29,17 @@ class Outbox:
         """Say what was kept, unless another thread is at it. Raises StoreUnavailable."""
         while self._kept and self._sending.acquire(blocking=False):
             try:
-                while self._kept:
-                    operation, named = self._kept[0]
-                    self._script(operation, **named)
-                    self._kept.popleft()
+                self._say()
             finally:
                 self._sending.release()
+
+    def finish(self) -> None:
+        """Have all said that was kept before, also by another thread that is at it. Raises StoreUnavailable."""
+        with self._sending:
+            self._say()
+
+    def _say(self) -> None:
+        while self._kept:
+            operation, named = self._kept[0]
+            self._script(operation, **named)
+            self._kept.popleft()

@@ -135,13 +135,17 @@ class SessionPool:
         """
         told = {"slot": lease.slot, "lease": lease.id, "form": form, "job": job_id}
         # What was said of the job's operation before must not be heard after this.
-        self.member.outbox.flush()
+        self.member.outbox.finish()
         if not self.member.script("claim", **told, over_ms=ms(seconds)):
             raise SessionsBusy("the session was lent on before the operation could begin in it")
 
     def disclaim(self, job_id: str) -> None:
         """Say that a job's long operation is over, or was never begun; if the store is away, once it is back."""
         self.member.outbox.tell("disclaim", job=job_id)
+
+    def forget(self, job_id: str) -> None:
+        """Say now that a job's long operation was never begun, as later it may have. Raises StoreUnavailable."""
+        self.member.script("disclaim", job=job_id)
 
     def lost(self, lease: Lease, error: WorkerError) -> None:
         """Say that the ERP did not take the lease's session: close it, once for its generation."""

@@ -60,6 +60,7 @@ class Claims(Protocol):
 
     def claim(self, lease: Lease, form: str, job_id: str, seconds: float) -> None: ...
     def disclaim(self, job_id: str) -> None: ...
+    def forget(self, job_id: str) -> None: ...
 
 
 class Once(Protocol):
@@ -109,13 +110,13 @@ class Writer:
         """Begin an action: where its long operation can be asked after; None where it is done already.
 
         From before it is sent on the session is kept for it. Raises ActionUnknown, DataRefused, OperationFailed,
-        RightsMissing and what else the ERP says; OutcomeUnknown.
+        RightsMissing and what else the ERP says; StoreUnavailable, before it is sent; OutcomeUnknown.
         """
         job_id = self.exchanges.caller.job_id
         path = urls.entity_path(self.exchanges.connection, self.entity, action)
         if not self.once.idempotent:
             # It was surely not sent before; a worker that died just then may have left its claim.
-            self.claims.disclaim(job_id)
+            self.claims.forget(job_id)
         try:
             answer = self._sent("POST", path, _whole, begins=job_id, json=body)
         except NotInEndpoint:
