@@ -1,7 +1,7 @@
 """acuworker: the commands of an operator, and of a developer who tries a job by hand.
 
 A WorkerError ends a command with one line that says the way out, and status 1; a wrong option ends it with 2. What a
-command needs beyond the queue is imported inside it, so that submitting a job loads no HTTP client.
+command needs is imported inside it, so that those of an operator load no Celery, and submitting a job no HTTP client.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,21 +26,9 @@ from worker.kinds import Source
 from worker.reader import Reader
 from worker.result import Result
 from worker.settings import Settings
-from worker.storage import COMMAND_SECONDS, open_store
+from worker.storage import COMMAND_SECONDS, open_store, saying_the_way_out
 
 LOOK_SECONDS = 0.05
-
-WAY_OUT = "is acuworker up running, and are ACUWORKER_VAR and ACUWORKER_STORE_URL here what they are there?"
-"""What to look at when the store or the broker does not answer."""
-
-
-@contextmanager
-def saying_the_way_out() -> Iterator[None]:
-    """Around a use of the store or the broker: its StoreUnavailable says besides what to look at."""
-    try:
-        yield
-    except StoreUnavailable as error:
-        raise StoreUnavailable(f"{error.message}: {WAY_OUT}") from None
 
 
 class Client:
@@ -139,7 +126,7 @@ class Client:
         end = time.monotonic() + timeout
         while not (state := self.state(job_id)).ended:
             if time.monotonic() >= end:
-                raise JobUnfinished(f"the job {job_id} has not ended: it is {where(state)}", "job_id")
+                raise JobUnfinished(f"the job {job_id} has not ended: it is {state.where}", "job_id")
             time.sleep(LOOK_SECONDS)
         if state.error:
             raise state.error
@@ -154,10 +141,3 @@ class Client:
 
 def _unknown(job_id: str) -> JobUnknown:
     return JobUnknown(f"there is no job {job_id}, or it ended over a week ago", "job_id")
-
-
-def where(state: JobState) -> str:
-    """Where a job is that has not ended, and what it waits for if it waits."""
-    if state.waiting_for is None:
-        return str(state.state)
-    return f"{state.waiting_state or state.state}: {state.waiting_for}"

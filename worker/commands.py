@@ -11,7 +11,6 @@ from typing import IO
 import click
 from rich.console import Console
 
-from worker.erp.license import read_changes
 from worker.job import Lane
 from worker.jobstate import State
 
@@ -150,6 +149,7 @@ def license_set(name: str, changes: tuple[str, ...]) -> None:
     acuworker license set default max_sessions=3 max_per_minute=100
     """
     from worker import operate
+    from worker.erp.license import read_changes
 
     operate.set_limits(name, read_changes(changes))
 

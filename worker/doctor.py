@@ -49,7 +49,6 @@ from worker.errors import (
     Waiting,
     WorkerError,
 )
-from worker.fleet import licenses_of
 from worker.job import Lane
 from worker.page import Query
 from worker.settings import Connection, Settings, connections_path
@@ -191,7 +190,7 @@ def _limits(
 ) -> None:
     """The limits that the fleet holds to, and where the file has others."""
     spent = {connection.license_name for connection in connections}
-    for filed in licenses_of(settings):
+    for filed in settings.spent_licenses():
         if filed.name in spent:
             with suppress(WorkerError), findings.of(f"license {filed.name}") as say:
                 view = Overview(store, settings, filed).look()

@@ -14,7 +14,6 @@ from enum import IntEnum
 import redis
 
 from worker.celery import app
-from worker.client import saying_the_way_out
 from worker.doorbell import Doorbell
 from worker.erp.budget import Budget, BudgetView
 from worker.erp.license import LimitsInForce
@@ -26,7 +25,7 @@ from worker.job import Lane
 from worker.jobstate import Present, Standing, State
 from worker.jobstore import JobStore
 from worker.settings import License, Settings
-from worker.storage import COMMAND_SECONDS, open_store
+from worker.storage import COMMAND_SECONDS, open_store, saying_the_way_out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +96,7 @@ def look(settings: Settings) -> Fleet:
     """The fleet as it is now."""
     with saying_the_way_out(), open_store(settings, COMMAND_SECONDS) as store:
         jobs = JobStore(store)
-        licenses = [Overview(store, settings, filed).look() for filed in licenses_of(settings)]
+        licenses = [Overview(store, settings, filed).look() for filed in settings.spent_licenses()]
         waiters = [waiter for license_ in licenses for waiter in license_.waiters]
         return Fleet(
             workers=jobs.workers(),
@@ -105,15 +104,9 @@ def look(settings: Settings) -> Fleet:
             jobs=jobs.counts(),
             work=work_of(jobs.standing(), waiters, settings.connections),
             licenses=licenses,
-            minutes={filed.name: _minute(store, filed) for filed in licenses_of(settings)},
+            minutes={filed.name: _minute(store, filed) for filed in settings.spent_licenses()},
             logins=_logins(settings, store),
         )
-
-
-def licenses_of(settings: Settings) -> list[License]:
-    """Each license that a connection spends, once."""
-    found = {connection.license_name: connection for connection in settings.connections.values()}
-    return [settings.license_of(connection) for connection in found.values()]
 
 
 def _minute(store: redis.Redis, filed: License) -> BudgetView:

@@ -59,6 +59,13 @@ class JobState:
         """Whether nothing more will happen to it by itself."""
         return self.state in ENDED
 
+    @property
+    def where(self) -> str:
+        """Where it is while it has not ended, and what it waits for if it waits."""
+        if self.waiting_for is None:
+            return str(self.state)
+        return f"{self.waiting_state or self.state}: {self.waiting_for}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:

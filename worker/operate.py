@@ -18,16 +18,14 @@ import redis
 from pydantic import SecretStr
 from rich.console import Console
 
-from worker.client import saying_the_way_out
 from worker.erp.control import Control
 from worker.erp.license import LimitsInForce
 from worker.erp.overview import LicenseView, Overview, SlotView
 from worker.erp.slots import State
 from worker.errors import ErpFault, Misconfigured, SessionsBusy, StoreUnavailable, WorkerError
-from worker.fleet import licenses_of
 from worker.settings import Connection, License, Settings
 from worker.status import slot_table, span
-from worker.storage import COMMAND_SECONDS, open_store
+from worker.storage import COMMAND_SECONDS, open_store, saying_the_way_out
 
 REASON_LENGTH = 200
 
@@ -40,7 +38,7 @@ def show_licenses(name: str | None) -> None:
     """Each license: what the file says, what is in force, and where they differ."""
     settings = Settings.load()
     with _store(settings) as store:
-        for filed in [_license(settings, name)] if name else licenses_of(settings):
+        for filed in [_license(settings, name)] if name else settings.spent_licenses():
             view = Overview(store, settings, filed).look()
             in_force = _limits(view.in_force) if view.in_force else "none yet, as no worker has used it"
             click.echo(f"license {filed.name!r}\n  file:     {_limits(filed)}\n  in force: {in_force}")
@@ -65,7 +63,7 @@ def _limits(license_: License) -> str:
 
 def _license(settings: Settings, name: str) -> License:
     """A license that a connection spends. Raises Misconfigured."""
-    found = {license_.name: license_ for license_ in licenses_of(settings)}
+    found = {license_.name: license_ for license_ in settings.spent_licenses()}
     if name not in found:
         known = ", ".join(sorted(found)) or "none: run acuworker connect"
         raise Misconfigured(f"no connection spends a license {name!r}; there is {known}", "license")
@@ -106,7 +104,7 @@ def list_sessions() -> None:
     """Every slot of every license."""
     settings = Settings.load()
     with _store(settings) as store:
-        views = [Overview(store, settings, filed).look() for filed in licenses_of(settings)]
+        views = [Overview(store, settings, filed).look() for filed in settings.spent_licenses()]
     Console().print(slot_table([slot for view in views for slot in view.slots]))
 
 

@@ -170,6 +170,11 @@ class Settings(BaseSettings):
             max_per_minute=connection.max_per_minute,
         )
 
+    def spent_licenses(self) -> list[License]:
+        """Each license that a connection spends, once."""
+        found = {connection.license_name: connection for connection in self.connections.values()}
+        return [self.license_of(connection) for connection in found.values()]
+
     @property
     def blob_place(self) -> str:
         """Where blobs are kept: an absolute path, or the URL of an object store."""

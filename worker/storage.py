@@ -5,6 +5,8 @@ The client connects when it is first used; a store that does not answer is then 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import redis
@@ -12,7 +14,7 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import NoPermissionError
 from redis.retry import Retry
 
-from worker.errors import Misconfigured
+from worker.errors import Misconfigured, StoreUnavailable
 from worker.settings import Settings
 
 TIMEOUT_SECONDS = 5.0
@@ -27,6 +29,18 @@ IDLE_SECONDS = 15
 
 MOST_CONNECTIONS = 10_000
 """Each thread that waits for a session has one; redis-py would end the hundredth's wait with an error."""
+
+WAY_OUT = "is acuworker up running, and are ACUWORKER_VAR and ACUWORKER_STORE_URL here what they are there?"
+"""What to look at when the store or the broker does not answer."""
+
+
+@contextmanager
+def saying_the_way_out() -> Iterator[None]:
+    """Around a use of the store or the broker: its StoreUnavailable says besides what to look at."""
+    try:
+        yield
+    except StoreUnavailable as error:
+        raise StoreUnavailable(f"{error.message}: {WAY_OUT}") from None
 
 
 def open_store(settings: Settings, timeout: float = TIMEOUT_SECONDS) -> redis.Redis:

@@ -14,7 +14,6 @@ from uuid import uuid4
 from rich.console import Console
 
 from worker.bootsteps import Heartbeat
-from worker.client import saying_the_way_out
 from worker.erp.caller import Caller
 from worker.erp.client import Erp
 from worker.erp.deadline import Deadline
@@ -22,7 +21,7 @@ from worker.erp.gateway import Gateway
 from worker.erp.store import answering
 from worker.job import Lane
 from worker.settings import Settings
-from worker.storage import COMMAND_SECONDS, open_store
+from worker.storage import COMMAND_SECONDS, open_store, saying_the_way_out
 
 TRY_SECONDS = 120.0
 BEAT_SECONDS = 1.0

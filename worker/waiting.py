@@ -7,19 +7,21 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
-from worker.client import Client, where
 from worker.job import Asked
 from worker.jobstate import JobState, State
 from worker.result import Result
 from worker.settings import Settings
 from worker.summary import summary
+
+if TYPE_CHECKING:
+    from worker.client import Client
 
 LOOK_SECONDS = 0.25
 """How often a waiting command looks at its job."""
@@ -52,6 +54,8 @@ def hand_in(job: Asked, *, wait: bool, output: Path | None = None) -> None:
 
 def new_client() -> Client:
     """A client of these settings."""
+    from worker.client import Client  # with Celery, which the commands that hand in no job do without
+
     return Client(Settings.load())
 
 
@@ -85,7 +89,7 @@ def how_far(state: JobState) -> str:
         case State.ACCEPTED:
             return "waiting for a worker"
         case State.WAITING:
-            return f"{done}; {where(state)}"
+            return f"{done}; {state.where}"
     return done
 
 

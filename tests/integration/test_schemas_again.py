@@ -14,11 +14,11 @@ import pytest
 from tests.erp_bench import ErpBench
 from tests.erp_floor import Floors, connection_to, erp_of, settings_for
 from tests.sandbox_process import Sandbox, start_sandbox
-from worker.client import WAY_OUT
 from worker.erp.schemas import AGAIN_SECONDS, Schemas
 from worker.errors import AnswerMalformed, EntityUnknown, JobInvalid, RequestRefused, StoreUnavailable
 from worker.explore import known
 from worker.runner import Failed, Parked
+from worker.storage import WAY_OUT
 from worker.visit import Visit, visiting
 
 VERSION = "24.200.001"
