@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 help:
 	@echo "make demo          the three questions of the course, answered by a worker and a stand-in ERP"
-	@echo "make test          linters, types and every test (a quarter of an hour on two cores)"
+	@echo "make test          linters, types and every test (eight minutes on two cores)"
 	@echo "make chaos         limits, kills, restarts and poison under load, judged from what they left (an hour; CHECKS=NAME)"
 	@echo "make bench         speed, memory and CPU beside other clients, each with its bar (half an hour; BENCHES=NAME)"
 	@echo "make lint          ruff and mypy alone"
@@ -15,11 +15,11 @@ help:
 demo: ready
 	@$(BIN)/python -m deploy.demo
 
-# What is killed and crowded is judged by the clock, and so is played with hardly anything beside it.
+# What is killed and crowded is judged by the clock, and so is played apart: it mostly waits.
 ALONE := tests/acceptance/test_chaos_checks.py
 test: lint browser
-	@$(BIN)/python -m pytest -n 4 --dist worksteal -q --ignore $(ALONE)
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -q $(ALONE)
+	@$(BIN)/python -m pytest -n 6 --dist worksteal -q --ignore $(ALONE)
+	@$(BIN)/python -m pytest -n 5 --dist worksteal -q $(ALONE)
 
 chaos: ready
 	@$(BIN)/python -m tests.chaos $(CHECKS)

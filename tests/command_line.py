@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import pty
 import re
-import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
+from tests.forked import Forked, Program
 from worker import connections
 from worker.settings import Connection
 
@@ -37,18 +39,15 @@ class CommandLine:
 
     def run(self, *arguments: object, stdin: str = "", **environment: str) -> Done:
         """Run a command to its end, away from any terminal."""
-        done = subprocess.run(
-            [str(part) for part in (ACUWORKER, *arguments)],
-            cwd=self.directory,
-            env=self.environment | environment,
-            input=stdin,
-            capture_output=True,
-            check=False,
-            text=True,
-            timeout=60,
-            start_new_session=True,
-        )
-        return Done(done.returncode, done.stdout, done.stderr)
+        with TemporaryFile() as given, TemporaryFile() as out, TemporaryFile() as err:
+            given.write(stdin.encode())
+            given.seek(0)
+            process = self._start(arguments, given.fileno(), out.fileno(), err.fileno(), environment)
+            try:
+                status = process.wait(60)
+            finally:
+                process.kill()
+            return Done(status, _whole(out), _whole(err))
 
     def converse(self, *arguments: str, answers: Mapping[str, str]) -> tuple[int, str]:
         """Run a command on a terminal, and give each answer when its question is there.
@@ -56,22 +55,27 @@ class CommandLine:
         Returns the exit status and all that could be read on the terminal.
         """
         ours, theirs = pty.openpty()
-        with subprocess.Popen(
-            [str(ACUWORKER), *arguments],
-            cwd=self.directory,
-            env=self.environment | {"COLUMNS": "200", "TERM": "dumb"},
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
-        ) as process:
-            os.close(theirs)
-            try:
-                said = _talk(ours, answers)
-                return process.wait(timeout=30), said.replace("\r\n", "\n")
-            finally:
-                process.kill()
-                os.close(ours)
+        process = self._start(arguments, theirs, theirs, theirs, {"COLUMNS": "200", "TERM": "dumb"})
+        os.close(theirs)
+        try:
+            said = _talk(ours, answers)
+            return process.wait(30), said.replace("\r\n", "\n")
+        finally:
+            process.kill()
+            os.close(ours)
+
+    def _start(
+        self, arguments: Sequence[object], stdin: int, output: int, errors: int, more: Mapping[str, str]
+    ) -> Forked:
+        return Forked(
+            Program.COMMAND,
+            arguments,
+            stdin=stdin,
+            output=output,
+            errors=errors,
+            directory=self.directory,
+            environment={**self.environment, **more},
+        )
 
 
 def shell_for(directory: Path, connection: Connection, **environment: str) -> CommandLine:
@@ -81,6 +85,11 @@ def shell_for(directory: Path, connection: Connection, **environment: str) -> Co
     told["client_secret"] = connection.client_secret.get_secret_value()
     connections.save(directory / "connections.toml", connection.name, told)
     return CommandLine(directory, environment)
+
+
+def _whole(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()
 
 
 def _talk(terminal: int, answers: Mapping[str, str]) -> str:

@@ -24,6 +24,7 @@ from celery import Celery
 from celery.result import AsyncResult
 from cryptography.fernet import Fernet
 
+from tests.forked import Forked, Program
 from worker import embedded
 from worker.job import Lane
 from worker.jobstore import JobStore
@@ -36,7 +37,7 @@ _BINARIES = Path(sys.executable).parent
 class Worker:
     """A Celery worker of ours, as a process; what it says goes to a file."""
 
-    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes] | Forked, log: Path) -> None:
         self.process = process
         self._log = log
 
@@ -70,7 +71,7 @@ class Installation:
             "ACUWORKER_CONNECTIONS_FILE": str(directory / "connections.toml"),
             "ACUWORKER_LOG_LEVEL": "DEBUG",
         }
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._processes: list[subprocess.Popen[bytes] | Forked] = []
         self._files = 0
 
     def prepare(self) -> None:
@@ -135,21 +136,24 @@ class Installation:
         eventually(check, AssertionError, seconds=90)
 
     def start_worker_unready(self, *options: str, pipe: int | None = None, **environment: str) -> Worker:
-        """Start a worker for both lanes; ``pipe`` is the end that tells it when its starter has gone."""
-        node = f"{uuid.uuid4().hex[:8]}@%h"
-        command = [
-            _BINARIES / "celery",
-            "-A",
-            "worker",
-            "worker",
-            "-n",
-            node,
-            "--without-gossip",
-            "--without-mingle",
-        ]
+        """Start a worker for both lanes; ``pipe`` is the end that tells it when its starter has gone.
+
+        One that is given neither a pipe nor an environment of its own is forked.
+        """
+        node = ("-n", f"{uuid.uuid4().hex[:8]}@%h", "--without-gossip", "--without-mingle")
+        words = ["-A", "worker", "worker", *node, *options]
         log = self._file("worker")
+        if pipe is None and not environment:
+            return Worker(self._fork(words, log), log)
         told = environment if pipe is None else environment | {PARENT_FD: str(pipe)}
-        return Worker(self._start([*command, *options], log, pipe, **told), log)
+        return Worker(self._start([_BINARIES / "celery", *words], log, pipe, **told), log)
+
+    def _fork(self, words: list[str], log: Path) -> Forked:
+        with log.open("wb") as output:
+            to = output.fileno()
+            process = Forked(Program.CELERY, words, output=to, errors=to, environment=self.environment)
+        self._processes.append(process)
+        return process
 
     def start(self, *words: str, **environment: str) -> subprocess.Popen[bytes]:
         """Start a command of ours; what it says goes to a file."""

@@ -2,20 +2,19 @@
 
 import html
 import json
+import os
 import re
 import ssl
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 
-_ROOT = Path(__file__).resolve().parent.parent
+from tests.forked import Forked, Program
 
 issued_secrets: set[str] = set()
 """The random password and client's secret of every sandbox of this process: no test may let one of them out."""
@@ -36,8 +35,7 @@ class Sandbox:
     client_id: str
     client_secret: str
     tenants: list[dict[str, Any]]
-    pid: int
-    process: subprocess.Popen[str]
+    process: Forked
     http: httpx.Client
 
     def context(self) -> ssl.SSLContext:
@@ -98,32 +96,34 @@ class Sandbox:
 
 @contextmanager
 def start_sandbox(*arguments: str, timeout: float = 20.0) -> Iterator[Sandbox]:
-    """Run `python -m deploy.sandbox` with these arguments; it is stopped on leaving.
+    """Run a sandbox with these arguments, as ``python -m deploy.sandbox`` does; it is stopped on leaving.
 
     It imitates the build 2022R1 unless told otherwise. Raises RuntimeError when it ends, or is killed after `timeout`
     seconds, before it says where it is.
     """
     build = () if "--build" in arguments else ("--build", "2022R1")
-    command = [sys.executable, "-m", "deploy.sandbox", *build, *arguments]
     with ExitStack() as stack:
-        process = stack.enter_context(subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True))
+        reading, writing = os.pipe()
+        said = stack.enter_context(os.fdopen(reading, encoding="utf-8"))
+        try:
+            process = Forked(Program.SANDBOX, [*build, *arguments], output=writing, errors=2)
+        finally:
+            os.close(writing)
         stack.callback(_stop, process)
-        facts = json.loads(_first_line(process, timeout))
+        facts = json.loads(_first_line(said, process, timeout))
         facts["ca_file"] = facts["ca_file"] or ""
         context = ssl.create_default_context(cafile=facts["ca_file"] or None)
         http = stack.enter_context(httpx.Client(verify=context, trust_env=False, timeout=30.0))
         issued_secrets.update({facts["password"], facts["client_secret"]}.difference(arguments))
-        yield Sandbox(**facts, pid=process.pid, process=process, http=http)
+        yield Sandbox(**facts, process=process, http=http)
 
 
-def _first_line(process: "subprocess.Popen[str]", timeout: float) -> str:
+def _first_line(said: IO[str], process: Forked, timeout: float) -> str:
     """What the process says first."""
-    if process.stdout is None:
-        raise RuntimeError("the sandbox was started without a pipe for its output")
     watchdog = threading.Timer(timeout, process.kill)
     watchdog.start()
     try:
-        line = process.stdout.readline()
+        line = said.readline()
     finally:
         watchdog.cancel()
     if not line:
@@ -131,10 +131,10 @@ def _first_line(process: "subprocess.Popen[str]", timeout: float) -> str:
     return line
 
 
-def _stop(process: "subprocess.Popen[str]") -> None:
+def _stop(process: Forked) -> None:
     """End the process: asked first, then killed."""
     process.terminate()
     try:
-        process.wait(timeout=10)
+        process.wait(10)
     except subprocess.TimeoutExpired:
         process.kill()

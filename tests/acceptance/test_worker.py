@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from tests.erp_floor import connection_to
 from tests.installation import Installation, Service, eventually, install
-from tests.sandbox_process import Sandbox
+from tests.sandbox_process import Sandbox, start_sandbox
 from worker import errors
 from worker.job import Lane
 from worker.jobstate import State
@@ -319,8 +319,6 @@ def test_every_way_to_stop_gives_the_session_up(
 @pytest.fixture(scope="module")
 def sandbox_of_all() -> Iterator[Sandbox]:
     """A sandbox that the tests share which must not reach it."""
-    from tests.sandbox_process import start_sandbox
-
     with start_sandbox("--control") as running:
         yield running
 

@@ -19,8 +19,9 @@ from tests.chaos.fleet import Fleet, forked
 from tests.chaos.scene import Scene, Setting, play
 
 VERSION = "24.200.001"
-SESSIONS = 24
-"""More than ever work at once: a killed worker's are not lent on for the length of its lease."""
+SESSIONS = 60
+"""More than ever work at once: a killed worker's are not lent on for the length of its lease, and one in which it may
+have begun an operation is barred for five minutes, longer than a check waits."""
 
 LOOK_SECONDS = 0.05
 

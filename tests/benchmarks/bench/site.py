@@ -60,7 +60,7 @@ class Site:
     @property
     def cpu_seconds(self) -> float:
         """What the sandbox has spent."""
-        return cpu_seconds(self.sandbox.pid)
+        return cpu_seconds(self.sandbox.process.pid)
 
     def ids(self, entity: str, field: str) -> Sequence[str]:
         """The id of every record, by one request of our own."""
