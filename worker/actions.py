@@ -6,6 +6,7 @@ Between two looks the job waits and holds no worker; its session stays kept for 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from worker.erp import wrapping
@@ -39,11 +40,15 @@ def pages(
             return
         sender.is_at(Sending(stage=Stage.AT_WORK, location=location))
         raise _running(job, 0)
-    looks = sending.polls + 1
-    if not writer.is_over(sending.location):
-        sender.is_at(Sending(stage=Stage.AT_WORK, location=sending.location, polls=looks))
-        raise _running(job, looks)
-    yield sender.last({"action": job.action, "outcome": "done", "looks": looks})
+    if sending.stage is Stage.AT_WORK:
+        sending = replace(sending, polls=sending.polls + 1)
+        if not writer.is_over(sending.location):
+            sender.is_at(sending)
+            raise _running(job, sending.polls)
+        sending = replace(sending, stage=Stage.DONE)
+        sender.is_at(sending)
+    writer.give_up_session()
+    yield sender.last({"action": job.action, "outcome": "done", "looks": sending.polls})
 
 
 def body_of(job: Action, named: Named, schema: Schema | None) -> dict[str, Any]:

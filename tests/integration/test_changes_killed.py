@@ -115,3 +115,29 @@ def test_sent_once_whatever_dies(
     else:
         assert isinstance(outcome, Done)
         assert sent == 1
+
+
+@pytest.mark.parametrize("error", [Killed, partial(StoreUnavailable, "away")], ids=["killed", "away"])
+@pytest.mark.parametrize(("step", "number"), [("finish", 1), ("checkpoint", 3)])
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_an_operation_that_is_over_is_done(
+    bench: ErpBench,
+    error: Callable[[], BaseException],
+    step: str,
+    number: int,
+    after: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A long operation is done for its job too, though a worker dies, or loses the store, as it hears of that."""
+    monkeypatch.setattr("worker.runner.RETRY_PAUSE", 0.0)
+    made = {"kind": "upsert", "entity": "Case", "record": {"Subject": "A leak"}}
+    change = {**CHANGES[2], "id": bench.records(made, "case")[0]["id"]}
+    bench.sandbox.control("events", method="DELETE")
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.jobs, step, dying(getattr(bench.jobs, step), error, number, after=after))
+        with suppress(Killed):
+            bench.outcome(change)
+    bench.later(LEASE_SECONDS + 1)
+    bench.swept()
+    assert isinstance(bench.outcome(change), Done)
+    assert len(bench.sent("POST")) == 1

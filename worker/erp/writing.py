@@ -134,7 +134,8 @@ class Writer:
     def is_over(self, location: str) -> bool:
         """Whether the long operation at that place is over, and well; asked in its own session, uncounted.
 
-        A look that nobody answers tells nothing, so there will be another.
+        The session stays kept, so that it can be asked again by who does not hear of this answer. A look that nobody
+        answers tells nothing, so there will be another.
         Raises OperationFailed or DataRefused where it has failed, OperationLost where nobody can tell any more.
         """
         caller = self.exchanges.caller
@@ -154,10 +155,11 @@ class Writer:
         except (ErpRefused, OperationLost):
             self.claims.disclaim(caller.job_id)
             raise
-        if answer.status == 202:
-            return False
-        self.claims.disclaim(caller.job_id)
-        return True
+        return answer.status != 202
+
+    def give_up_session(self) -> None:
+        """Keep the session no more that was kept for a long operation: it is over, and it is known that it is."""
+        self.claims.disclaim(self.exchanges.caller.job_id)
 
     def _sent(
         self,
