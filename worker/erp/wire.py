@@ -41,6 +41,10 @@ from worker.errors import (
 from worker.settings import Connection
 
 CONNECT_SECONDS = 10.0
+
+KEPT_SECONDS = 30.0
+"""How long a connection is kept idle. Load balancers often end one after 60 s: what is sent just then is lost."""
+
 CHUNK_BYTES = 256 * 1024
 MIB = 1024 * 1024
 
@@ -184,7 +188,7 @@ class Wire:
         transport._pool = httpcore.ConnectionPool(
             ssl_context=None if self._is_clear else trusted,
             max_connections=1,
-            keepalive_expiry=60.0,
+            keepalive_expiry=KEPT_SECONDS,
             network_backend=self._backend,
         )
         no_cookies = http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=()))
