@@ -116,6 +116,11 @@ class Change(Asked):
             raise ValueError("keys: give keys or an id, not both")
         return self
 
+    @property
+    def record_name(self) -> str:
+        """The record, as people look for it."""
+        return f"{self.entity} {self.id or '/'.join(self.keys or ())}".strip()
+
 
 class Named(Change):
     """A change of a record that must be named."""

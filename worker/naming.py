@@ -19,9 +19,6 @@ class Named:
     wire: Record
     segments: tuple[str, ...]
 
-    def __str__(self) -> str:
-        return f"{self.entity} {'/'.join(self.segments)}".strip()
-
 
 def named(job: Change, key_fields: Sequence[str]) -> Named:
     """The record of a job, by its keys or its id; of a new one nothing may be known."""

@@ -23,10 +23,11 @@ from worker.blobs.stage import Stage, discard, staging
 from worker.blobs.store import BlobStore, named
 from worker.errors import FileTooLarge, StageLost
 from worker.job import Asked, Compression, Values
-from worker.page import Attachment, Cursor, Page, Record
+from worker.page import Attachment, Cursor, Page, Record, Sending
 from worker.parts import lines_of
 from worker.repairs import Mended, Mending, Repairs, edited
 from worker.result import Blob, File, Manifest, Observed, Published
+from worker.sending import UNREADABLE, in_doubt
 from worker.series import HELD_BYTES, Heap, Series
 
 log = structlog.get_logger(__name__)
@@ -80,6 +81,14 @@ class Checkpoint:
             ) from None
 
 
+def sending_of(checkpoint: str | None) -> Sending | None:
+    """How far what a job sends once has come, by its checkpoint."""
+    try:
+        return Checkpoint.read(checkpoint).cursor.sending if checkpoint else None
+    except StageLost:
+        return UNREADABLE
+
+
 class Publisher:
     """Writes results to a blob store."""
 
@@ -90,12 +99,14 @@ class Publisher:
     def draft(self, job_id: str, job: Asked, before: str | None) -> Iterator[Draft]:
         """The job's result in the making, with what its checkpoint ``before`` names, if that is still there.
 
-        Raises BlobsUnavailable.
+        Raises BlobsUnavailable, and OutcomeUnknown where nobody can tell whether the job was sent.
         """
         with staging(self._blobs, job_id) as stage:
             try:
                 draft = Draft(job_id, job, stage, Checkpoint.read(before) if before else None)
             except StageLost as error:
+                if unknown := in_doubt(job, UNREADABLE, error.message):
+                    raise unknown from None
                 log.warning("a job begins anew", job_id=job_id, reason=error.message)
                 draft = Draft(job_id, job, stage, None)
             yield draft

@@ -22,7 +22,6 @@ from worker.erp.caller import Caller
 from worker.erp.deadline import Deadline
 from worker.errors import (
     BlobsUnavailable,
-    DeadlineExceeded,
     EntityUnknown,
     HandlerFailed,
     JobCancelled,
@@ -38,11 +37,12 @@ from worker.job import Asked, Lane, NewerJob
 from worker.jobstate import Attempt, Bell, Dropped, Ended, Superseded
 from worker.jobstore import JobStore
 from worker.page import Cursor, Page
+from worker.publisher import Draft, Publisher, sending_of
 from worker.result import Cost, Result
+from worker.sending import missed
 
 if TYPE_CHECKING:
     from worker.erp.gateway import Gateway
-    from worker.publisher import Draft, Publisher
     from worker.work import Work
 
 log = structlog.get_logger(__name__)
@@ -270,7 +270,7 @@ class Runner:
         """Work on the job for a slice. Raises Superseded, and whatever ends the attempt."""
         attempt = running.attempt
         if attempt.remaining <= 0:
-            raise DeadlineExceeded(_missed(job, attempt.waited_for), "deadline_seconds")
+            raise missed(job, sending_of(attempt.checkpoint), attempt.waited_for)
         if isinstance(job, NewerJob):
             raise job.error
         if attempt.same_as:
@@ -365,11 +365,6 @@ def _told_before(ended: Ended) -> Outcome:
     if ended.error:
         return Failed(ended.error)
     return Done(ended.result) if ended.result else Dropped()
-
-
-def _missed(job: Asked | NewerJob, waited_for: str | None) -> str:
-    reason = f"while it waited: {waited_for}" if waited_for else "before a worker could begin it"
-    return f"the {job.allowed_seconds} s that the job may take passed {reason}"
 
 
 def _cost(attempt: Attempt, began: float) -> Cost:

@@ -10,8 +10,34 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from worker.errors import OutcomeUnknown, StoreUnavailable
+from worker.errors import DeadlineExceeded, OutcomeUnknown, StoreUnavailable, WorkerError
+from worker.job import Asked, NewerJob
+from worker.kinds import Change
 from worker.page import Cursor, Page, Record, Sending, Stage
+
+_SO_FAR = {
+    Stage.SENT: "it may have been sent",
+    Stage.AT_WORK: "the ERP was at work on it",
+    Stage.DONE: "the ERP has done it",
+}
+
+
+UNREADABLE = Sending(stage=Stage.SENT)
+"""What a checkpoint that cannot be read may have said."""
+
+
+def in_doubt(job: Asked | NewerJob, sending: Sending | None, reason: str) -> OutcomeUnknown | None:
+    """What a job that cannot go on, for this reason, must end with where the ERP may have done what it asks."""
+    if not isinstance(job, Change) or job.idempotent or sending is None or sending.stage is Stage.READY:
+        return None
+    return OutcomeUnknown(f"{_SO_FAR[sending.stage]}, and {reason}: look at {job.record_name}")
+
+
+def missed(job: Asked | NewerJob, sending: Sending | None, waited_for: str | None) -> WorkerError:
+    """What a job ends with whose time has passed."""
+    reason = f"while it waited: {waited_for}" if waited_for else "before a worker could begin it"
+    passed = f"the {job.allowed_seconds} s that the job may take passed {reason}"
+    return in_doubt(job, sending, passed) or DeadlineExceeded(passed, "deadline_seconds")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -55,7 +55,7 @@ class Work:
         """The pages of what changes a record: its data are checked by the endpoint's schema first."""
         schema = self._gateway.schema(erp)
         record = self._named(Endpoint(erp.connection.endpoint, erp.connection.version, schema), job)
-        sender = Sender(kind=job.kind, look=str(record), idempotent=job.idempotent, keep=keep)
+        sender = Sender(kind=job.kind, look=job.record_name, idempotent=job.idempotent, keep=keep)
         writer = self._gateway.writer(erp, job.entity, sender)
         match job:
             case Action():

@@ -159,7 +159,7 @@ def delete(
             if not job.idempotent:
                 raise
         sender.is_at(Sending(stage=Stage.DONE))
-    yield sender.last({"outcome": "deleted", "record": str(named)})
+    yield sender.last({"outcome": "deleted", "record": job.record_name})
 
 
 def upload(

@@ -23,7 +23,6 @@ from worker.errors import (
     OperationLost,
     SessionsBusy,
     SessionUnsure,
-    StoreUnavailable,
 )
 from worker.job import Lane
 
@@ -201,25 +200,27 @@ def test_what_another_thread_says_before_a_claim(pools: Any) -> None:
         pass
 
 
-def test_what_was_never_begun_is_said_at_once(pools: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is said while the store answers, or not at all: later another worker may have begun the job's operation."""
-    pool = pools(1)
+def test_a_late_word_ends_only_its_own_claim(pools: Any) -> None:
+    """A worker that says late that its lease began nothing ends no claim that another has made meanwhile."""
+    pool = pools(2)
+    with leased(pool, ACTION) as lease:
+        pool.claim(lease, "SalesInvoice", "job-1", 60.0)
     begin(pool)
-    with monkeypatch.context() as patch:
-        patch.setattr(pool.member.script, "_run", away)
-        with pytest.raises(StoreUnavailable):
-            pool.forget("job-1")
-    pool.beat()
+    pool.disclaim("job-1", lease)
     with leased(pool, LOOK):
         pass
-    pool.forget("job-1")
-    with pytest.raises(OperationLost), leased(pool, LOOK):
-        pytest.fail("it was never begun")
 
 
-def away(**_: Any) -> None:
-    """A store that does not answer."""
-    raise redis.ConnectionError
+def test_what_may_be_at_work_is_not_forgotten(pools: Any, store_url: str) -> None:
+    """A short request that nobody hears of does not shorten the time in which a long one before it may be at work."""
+    pool = pools(1)
+    with redis.Redis.from_url(store_url) as store:
+        for longest in (900.0, 1.0):
+            with pool.lease(caller(), Use(what="SalesOrder", longest=longest)) as lease:
+                lease.outcome = Outcome.UNKNOWN
+        (key,) = store.keys("*slot:1")
+        seconds, _ = store.time()
+        assert int(store.hget(key, "busy") or 0) / 1000 - seconds > 800
 
 
 def test_the_last_claim_is_the_one(pools: Any) -> None:

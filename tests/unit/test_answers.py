@@ -115,6 +115,7 @@ CASES: list[tuple[Answer, type[WorkerError], str]] = [
     (_answer(429, b"API Login Limit", "text/plain"), LoginLimit, "API Login Limit"),
     (_answer(302, b"", "text/html", CAP), UserLoginLimit, "SM201010"),
     (_answer(302, b"", "text/html", "https://elsewhere.invalid/"), ErpRestarting, "not followed"),
+    (_answer(302, b"", "text/html", "https://[elsewhere/"), ErpRestarting, "not followed"),
     (
         _answer(302, b"", "text/html", "/MyStoreInstance/ui/error?message=No+such+screen"),
         ErpFault,

@@ -234,7 +234,11 @@ def _without_rights(text: str) -> str:
 
 
 def _redirect(answer: Answer, text: str) -> WorkerError:
-    if "error" in urlsplit(answer.location).path.lower():
+    try:
+        path = urlsplit(answer.location).path
+    except ValueError:
+        path = ""
+    if "error" in path.lower():
         # Its own page for errors: about this request (a broken endpoint, say), and not about the site.
         return ErpFault(f"the ERP sent us to its error page: {text}")
     return ErpRestarting(f"the ERP sent us elsewhere, which is not followed: {text}")

@@ -16,7 +16,9 @@ end
 local function is_barred(row, wanted)
     local known = long_operation(row)
     if (wanted.polls or '') ~= '' then return not known or known.job ~= wanted.polls end
-    local bars = known and known.heard + UNHEARD > now
+    -- Who is alone has surely not begun its own operation yet: something has died just before.
+    local left_behind = known and wanted.alone and known.job == wanted.begins
+    local bars = known and not left_behind and known.heard + UNHEARD > now
     return bars and (known.form == wanted.what or (wanted.begins or '') ~= '')
 end
 

@@ -1,7 +1,7 @@
-local function drop()
+local function drop(lease)
     for _, row in ipairs(slots()) do
         local known = long_operation(row)
-        if known and known.job == args.job then redis.call('HDEL', long_operations, row.slot) end
+        if known and known.job == args.job and (not lease or known.lease == lease) then redis.call('HDEL', long_operations, row.slot) end
     end
 end
 
@@ -12,14 +12,14 @@ function operations.claim()
     -- It is looked for where it was begun last.
     drop()
     redis.call('HSET', long_operations, args.slot, cjson.encode({
-        job = args.job, form = args.form, opened = row.opened, over = now + args.over_ms, heard = now,
+        job = args.job, lease = args.lease, form = args.form, opened = row.opened, over = now + args.over_ms, heard = now,
     }))
     return true
 end
 
--- It has ended, or never began.
+-- It has ended, or was not begun by a lease.
 function operations.disclaim()
-    drop()
+    drop(args.lease)
     wake()
     return true
 end

@@ -37,6 +37,9 @@ class Outbox:
         """Have all said that was kept before, also by another thread that is at it. Raises StoreUnavailable."""
         with self._sending:
             self._say()
+        # What was kept as the lock was given back, nobody has said yet.
+        with suppress(StoreUnavailable):
+            self.flush()
 
     def _say(self) -> None:
         while self._kept:

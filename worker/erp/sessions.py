@@ -139,13 +139,12 @@ class SessionPool:
         if not self.member.script("claim", **told, over_ms=ms(seconds)):
             raise SessionsBusy("the session was lent on before the operation could begin in it")
 
-    def disclaim(self, job_id: str) -> None:
-        """Say that a job's long operation is over, or was never begun; if the store is away, once it is back."""
-        self.member.outbox.tell("disclaim", job=job_id)
+    def disclaim(self, job_id: str, lease: Lease | None = None) -> None:
+        """Say that a job's long operation is over, or was not begun; if the store is away, once it is back.
 
-    def forget(self, job_id: str) -> None:
-        """Say now that a job's long operation was never begun, as later it may have. Raises StoreUnavailable."""
-        self.member.script("disclaim", job=job_id)
+        By then another worker may have begun it: with a lease, only what that lease has claimed is given up.
+        """
+        self.member.outbox.tell("disclaim", job=job_id, lease=lease and lease.id)
 
     def lost(self, lease: Lease, error: WorkerError) -> None:
         """Say that the ERP did not take the lease's session: close it, once for its generation."""

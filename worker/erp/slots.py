@@ -79,7 +79,7 @@ SAME = {"same generation": "generation == $generation"}
 MINE = {"mine": "lease == $lease"}
 LENT = {
     "lease_until": "now + $lease_ms",
-    "busy": "now + $busy_ms",
+    "busy": "max(busy, now + $busy_ms)",
     "before": "busy",
     "long": "$long",
     "used": "now",

@@ -59,8 +59,7 @@ class Claims(Protocol):
     """Who keeps sessions for long operations."""
 
     def claim(self, lease: Lease, form: str, job_id: str, seconds: float) -> None: ...
-    def disclaim(self, job_id: str) -> None: ...
-    def forget(self, job_id: str) -> None: ...
+    def disclaim(self, job_id: str, lease: Lease | None = None) -> None: ...
 
 
 class Once(Protocol):
@@ -110,20 +109,16 @@ class Writer:
         """Begin an action: where its long operation can be asked after; None where it is done already.
 
         From before it is sent on the session is kept for it. Raises ActionUnknown, DataRefused, OperationFailed,
-        RightsMissing and what else the ERP says; StoreUnavailable, before it is sent; OutcomeUnknown.
+        RightsMissing and what else the ERP says; OutcomeUnknown.
         """
         job_id = self.exchanges.caller.job_id
         path = urls.entity_path(self.exchanges.connection, self.entity, action)
-        if not self.once.idempotent:
-            # It was surely not sent before; a worker that died just then may have left its claim.
-            self.claims.forget(job_id)
         try:
             answer = self._sent("POST", path, _whole, begins=job_id, json=body)
         except NotInEndpoint:
             unknown = f"{self.entity} has no action {action!r}, or no such record"
             raise ActionUnknown(unknown, "action") from None
         if answer.status != 202:
-            self.claims.disclaim(job_id)
             return None
         try:
             urls.operation_path(self.exchanges.connection, answer.location)
@@ -183,15 +178,20 @@ class Writer:
     def _once(
         self, method: str, path: str, parse: Callable[[Answer], T], use: Use, options: str = "", **more: Any
     ) -> T:
-        claimed = begun = False
+        kept = begun = False
+        claimed: Lease | None = None
 
         def exchange(wire: Wire, lease: Lease, deadline: Deadline) -> Answer:
-            nonlocal claimed, begun
-            if use.begins:
-                claimed = True
-                self.claims.claim(lease, use.what, use.begins, self.exchanges.caller.deadline.remaining())
+            nonlocal kept, claimed, begun
             request = self.exchanges.request(lease, path, options, method=method, **more)
+            # First, as it is refused to one whose job has gone to another, who may have claimed a session since.
             self.once.about_to_send()
+            kept = True
+            if use.begins:
+                claimed = lease
+                self.claims.claim(lease, use.what, use.begins, self.exchanges.caller.deadline.remaining())
+            if lease.send_by.remaining() <= 0:
+                raise SessionsBusy("the store took so long that the session may be another's")
             begun = True
             answer = wire.send(request, deadline, self.exchanges.connection.max_answer_mib * MIB)
             if wrong := answers.error(answer):
@@ -199,17 +199,20 @@ class Writer:
             return _whole(answer)
 
         try:
-            return parse(self.exchanges.once(exchange, use))
+            answer = self.exchanges.once(exchange, use)
+            if claimed and answer.status != 202:
+                self.claims.disclaim(self.exchanges.caller.job_id, claimed)
+            return parse(answer)
         except SessionUnsure:
             self._settle()
             raise
         except WorkerError as error:
             if begun and _is_unclear(error) and not self.once.idempotent:
                 raise self._unknown(error) from None
-            if begun and isinstance(error, _NOT_DONE):
+            if claimed:
+                self.claims.disclaim(self.exchanges.caller.job_id, claimed)
+            if kept and (not begun or isinstance(error, _NOT_DONE)):
                 self.once.not_done()
-            if use.begins and claimed:
-                self.claims.disclaim(use.begins)
             raise
 
     def _settle(self) -> None:
