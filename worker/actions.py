@@ -12,7 +12,8 @@ from typing import Any
 from worker.erp import wrapping
 from worker.erp.schema import Schema, like
 from worker.erp.writing import Writer
-from worker.errors import JobInvalid, OperationRunning
+from worker.errors import ErpRefused, JobInvalid, OperationLost, OperationRunning
+from worker.jobstate import error_in, error_text
 from worker.kinds import Action
 from worker.naming import Named
 from worker.page import Cursor, Page, Sending, Stage
@@ -41,14 +42,24 @@ def pages(
         sender.is_at(Sending(stage=Stage.AT_WORK, location=location))
         raise _running(job, 0)
     if sending.stage is Stage.AT_WORK:
-        sending = replace(sending, polls=sending.polls + 1)
-        if not writer.is_over(sending.location):
-            sender.is_at(sending)
-            raise _running(job, sending.polls)
-        sending = replace(sending, stage=Stage.DONE)
+        sending = _looked_at(writer, sending)
         sender.is_at(sending)
+        if sending.stage is Stage.AT_WORK:
+            raise _running(job, sending.polls)
     writer.give_up_session()
+    if failure := error_in(sending.answer):
+        raise failure
     yield sender.last({"action": job.action, "outcome": "done", "looks": sending.polls})
+
+
+def _looked_at(writer: Writer, sending: Sending) -> Sending:
+    """How far a long operation is, of which the ERP was asked once more."""
+    looked = replace(sending, polls=sending.polls + 1)
+    try:
+        is_over = writer.is_over(sending.location)
+    except (ErpRefused, OperationLost) as error:
+        return replace(looked, stage=Stage.FAILED, answer=error_text(error))
+    return replace(looked, stage=Stage.DONE) if is_over else looked
 
 
 def body_of(job: Action, named: Named, schema: Schema | None) -> dict[str, Any]:

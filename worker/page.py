@@ -28,6 +28,8 @@ class Stage(StrEnum):
     """The ERP has begun a long operation, which can be asked after."""
     DONE = "done"
     """The ERP has done it; what comes after it may be done again."""
+    FAILED = "failed"
+    """The ERP has begun it, and it has failed there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +72,9 @@ class Cursor:
     until: int = 0
 
     @property
-    def is_done(self) -> bool:
-        """Whether the ERP has done what it was asked once."""
-        return self.sending is not None and self.sending.stage is Stage.DONE
+    def is_settled(self) -> bool:
+        """Whether the ERP has done what it was asked once, or has begun it and failed."""
+        return self.sending is not None and self.sending.stage in (Stage.DONE, Stage.FAILED)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -308,7 +308,7 @@ class Runner:
     def _keep(self, attempt: Attempt, draft: Draft, cursor: Cursor) -> None:
         """Keep how far the job is. Raises Superseded, StoreUnavailable and JobCancelled."""
         # What the ERP has done cannot be called off any more.
-        with contextlib.suppress(*((JobCancelled,) if cursor.is_done else ())):
+        with contextlib.suppress(*((JobCancelled,) if cursor.is_settled else ())):
             self._jobs.checkpoint(attempt, draft.checkpoint(cursor).text(), draft.pages, draft.records)
 
     def _draw(self, pages: Iterable[Page], draft: Draft, running: _Running, message: Message) -> bool:

@@ -19,8 +19,8 @@ _SO_FAR = {
     Stage.SENT: "it may have been sent",
     Stage.AT_WORK: "the ERP was at work on it",
     Stage.DONE: "the ERP has done it",
+    Stage.FAILED: "the ERP has begun it and failed",
 }
-
 
 UNREADABLE = Sending(stage=Stage.SENT)
 """What a checkpoint that cannot be read may have said."""

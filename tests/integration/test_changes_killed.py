@@ -17,7 +17,7 @@ from tests.erp_floor import Floors
 from tests.runner_bench import Killed
 from tests.sandbox_process import Sandbox, start_sandbox
 from worker.blobs.names import file_key
-from worker.errors import OutcomeUnknown, StoreUnavailable
+from worker.errors import OperationFailed, OutcomeUnknown, StoreUnavailable
 from worker.jobstore import LEASE_SECONDS
 from worker.runner import Done, Failed
 
@@ -120,24 +120,34 @@ def test_sent_once_whatever_dies(
 @pytest.mark.parametrize("error", [Killed, partial(StoreUnavailable, "away")], ids=["killed", "away"])
 @pytest.mark.parametrize(("step", "number"), [("finish", 1), ("checkpoint", 3)])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_an_operation_that_is_over_is_done(
+@pytest.mark.parametrize("words", [None, "The case is locked."], ids=["done", "failed"])
+def test_an_operation_that_is_over_is_told_as_it_was(
     bench: ErpBench,
     error: Callable[[], BaseException],
     step: str,
     number: int,
     after: bool,
+    words: str | None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A long operation is done for its job too, though a worker dies, or loses the store, as it hears of that."""
+    """A job knows how its long operation ended, though a worker dies, or loses the store, as it hears of that."""
     monkeypatch.setattr("worker.runner.RETRY_PAUSE", 0.0)
     made = {"kind": "upsert", "entity": "Case", "record": {"Subject": "A leak"}}
     change = {**CHANGES[2], "id": bench.records(made, "case")[0]["id"]}
     bench.sandbox.control("events", method="DELETE")
+    if words:
+        bench.sandbox.control("fail-operation", {"words": words})
     with monkeypatch.context() as patch:
         patch.setattr(bench.jobs, step, dying(getattr(bench.jobs, step), error, number, after=after))
         with suppress(Killed):
             bench.outcome(change)
     bench.later(LEASE_SECONDS + 1)
     bench.swept()
-    assert isinstance(bench.outcome(change), Done)
+    outcome = bench.outcome(change)
+    if words:
+        assert isinstance(outcome, Failed)
+        assert isinstance(outcome.error, OperationFailed)
+        assert words in outcome.error.message
+    else:
+        assert isinstance(outcome, Done)
     assert len(bench.sent("POST")) == 1

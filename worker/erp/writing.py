@@ -147,9 +147,6 @@ class Writer:
             answer = self.exchanges.tried(lambda: self.exchanges.uncounted(exchange, use))
         except _UNSEEN:
             return False
-        except (ErpRefused, OperationLost):
-            self.claims.disclaim(caller.job_id)
-            raise
         return answer.status != 202
 
     def give_up_session(self) -> None:
