@@ -74,11 +74,6 @@ class Forked:
         assert self._process.pid
         return self._process.pid
 
-    @property
-    def sentinel(self) -> int:
-        """A file descriptor that can be read from once it has ended."""
-        return self._process.sentinel
-
     def poll(self) -> int | None:
         """Its status, if it has ended: that of a signal is negative."""
         return self._process.exitcode

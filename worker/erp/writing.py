@@ -73,6 +73,15 @@ class Once(Protocol):
     def not_done(self) -> None: ...
 
 
+@dataclass
+class _SoFar:
+    """How far a request has come: the word of it is kept, a session is claimed for what it begins, it goes out."""
+
+    kept: bool = False
+    claimed: Lease | None = None
+    begun: bool = False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Writer:
     """One job's way to change records of an entity."""
@@ -175,21 +184,11 @@ class Writer:
     def _once(
         self, method: str, path: str, parse: Callable[[Answer], T], use: Use, options: str = "", **more: Any
     ) -> T:
-        kept = begun = False
-        claimed: Lease | None = None
+        so_far = _SoFar()
 
         def exchange(wire: Wire, lease: Lease, deadline: Deadline) -> Answer:
-            nonlocal kept, claimed, begun
             request = self.exchanges.request(lease, path, options, method=method, **more)
-            # First, as it is refused to one whose job has gone to another, who may have claimed a session since.
-            self.once.about_to_send()
-            kept = True
-            if use.begins:
-                claimed = lease
-                self.claims.claim(lease, use.what, use.begins, self.exchanges.caller.deadline.remaining())
-            if lease.send_by.remaining() <= 0:
-                raise SessionsBusy("the store took so long that the session may be another's")
-            begun = True
+            self._begin(lease, use, so_far)
             answer = wire.send(request, deadline, self.exchanges.connection.max_answer_mib * MIB)
             if wrong := answers.error(answer):
                 raise _of_write(wrong, answer)
@@ -197,20 +196,35 @@ class Writer:
 
         try:
             answer = self.exchanges.once(exchange, use)
-            if claimed and answer.status != 202:
-                self.claims.disclaim(self.exchanges.caller.job_id, claimed)
+            if answer.status != 202:
+                self._disclaim(so_far)
             return parse(answer)
         except SessionUnsure:
             self._settle()
             raise
         except WorkerError as error:
-            if begun and _is_unclear(error) and not self.once.idempotent:
+            if so_far.begun and _is_unclear(error) and not self.once.idempotent:
                 raise self._unknown(error) from None
-            if claimed:
-                self.claims.disclaim(self.exchanges.caller.job_id, claimed)
-            if kept and (not begun or isinstance(error, _NOT_DONE)):
+            self._disclaim(so_far)
+            if so_far.kept and (not so_far.begun or isinstance(error, _NOT_DONE)):
                 self.once.not_done()
             raise
+
+    def _begin(self, lease: Lease, use: Use, so_far: _SoFar) -> None:
+        """All that comes before the request goes out. Raises SessionsBusy where it may not go out any more."""
+        # First, as it is refused to one whose job has gone to another, who may have claimed a session since.
+        self.once.about_to_send()
+        so_far.kept = True
+        if use.begins:
+            so_far.claimed = lease
+            self.claims.claim(lease, use.what, use.begins, self.exchanges.caller.deadline.remaining())
+        if lease.send_by.remaining() <= 0:
+            raise SessionsBusy("the store took so long that the session may be another's")
+        so_far.begun = True
+
+    def _disclaim(self, so_far: _SoFar) -> None:
+        if so_far.claimed:
+            self.claims.disclaim(self.exchanges.caller.job_id, so_far.claimed)
 
     def _settle(self) -> None:
         """Have a read answered in a session of which nobody knows what is at work in it: then nothing is any more.
