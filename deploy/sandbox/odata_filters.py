@@ -9,15 +9,15 @@ v3 writes `datetime'…'`, `guid'…'`, `1.5M` and `substringof(needle, Column)`
 `contains(Column, needle)`. Strings compare as in the database: without case and without blanks at their end.
 """
 
-import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from deploy.sandbox.odata_model import BadQuery, Column, Dialect, EmptyBody, Feed, Line, comparable
+from deploy.sandbox.predicates import COMPARE
 from deploy.sandbox.rows import Scalar
 
 Test = Callable[[Line], bool]
@@ -30,14 +30,6 @@ _TOKEN = re.compile(
     | (?P<name>[^\W\d][\w.]*) | (?P<mark>[(),]))""",
     re.VERBOSE,
 )
-_COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
-    "eq": operator.eq,
-    "ne": operator.ne,
-    "gt": operator.gt,
-    "ge": operator.ge,
-    "lt": operator.lt,
-    "le": operator.le,
-}
 _TYPES = {"String": "string", "Decimal": "number", "Int": "number", "DateTime": "date", "Boolean": "boolean"}
 
 
@@ -114,7 +106,7 @@ class _Parser:
             self._expect(")")
             return condition
         left = self._operand()
-        for name in _COMPARE:
+        for name in COMPARE:
             if self._take(name):
                 return _comparison(name, left, self._operand())
         return left
@@ -223,7 +215,7 @@ def _comparison(name: str, left: Operand, right: Operand) -> Operand:
             "A binary operator with incompatible types was detected. "
             f"Found operand types '{left.type}' and '{right.type}' for operator kind '{name}'."
         )
-    compare, of_null = _COMPARE[name], {"eq": True, "ne": False}.get(name)
+    compare, of_null = COMPARE[name], {"eq": True, "ne": False}.get(name)
 
     def test(line: Line) -> bool:
         first, second = left.read(line), right.read(line)

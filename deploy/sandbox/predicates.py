@@ -41,7 +41,7 @@ _EDM_TYPES: Mapping[str, str] = {
 }
 _NUMBERS = frozenset({"Edm.Decimal", "Edm.Int64", "Edm.Int32", "Edm.Int16", "Edm.Byte"})
 _UNORDERED = frozenset({"Edm.Boolean", "Edm.Guid"})
-_COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
+COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "eq": operator.eq,
     "ne": operator.ne,
     "gt": operator.gt,
@@ -49,6 +49,7 @@ _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "lt": operator.lt,
     "le": operator.le,
 }
+"""What the words mean that compare, in every kind of filter."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class Binder:
     def _comparison(self, condition: Comparison) -> Test:
         operand = self._operand(condition.operand)
         _check_types(operand.type, condition.literal, condition.operator)
-        compare, read = _COMPARE[condition.operator], operand.read
+        compare, read = COMPARE[condition.operator], operand.read
         if read is None:
             return _never
         if condition.literal.value is None:

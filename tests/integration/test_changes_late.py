@@ -28,9 +28,6 @@ CLOSE = "/MyStoreInstance/entity/Default/24.200.001/Case/Close"
 INSERT = {"kind": "upsert", "entity": "Case", "record": {"Subject": "A leak"}}
 
 
-SOMEBODY = Caller(lane=Lane.INTERACTIVE, deadline=Deadline(600), job_id="other")
-
-
 @pytest.fixture(scope="module")
 def erp() -> Iterator[Sandbox]:
     """A newer build, on which closing a case is a long operation."""
@@ -116,7 +113,8 @@ def test_a_late_attempt_leaves_the_session_kept(bench: ErpBench) -> None:
     go_to_another(bench)
     assert isinstance(bench.take("j", body), Parked)
     # With the session in use that is kept, the late one gets the other.
-    with bench.gateway.way("default").pool.lease(SOMEBODY, Use(what="SalesOrder")):
+    somebody = Caller(lane=Lane.INTERACTIVE, deadline=Deadline(60), job_id="other")
+    with bench.gateway.way("default").pool.lease(somebody, Use(what="SalesOrder")):
         held.free()
         late.join()
     assert claims(bench) == 1

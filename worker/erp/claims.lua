@@ -1,7 +1,8 @@
 local function drop(lease)
     for _, row in ipairs(slots()) do
         local known = long_operation(row)
-        if known and known.job == args.job and (not lease or known.lease == lease) then redis.call('HDEL', long_operations, row.slot) end
+        local named = known and known.job == args.job and (not lease or known.lease == lease)
+        if named then redis.call('HDEL', long_operations, row.slot) end
     end
 end
 
